@@ -1,0 +1,66 @@
+# make demo                          two simulated cameras, the node, pictures in out/demo/
+# make demo RGB=DIR THERMAL=DIR      the same with two folders of images, paired by name
+# make demo BAG=PATH                 the same with a rosbag2 (sqlite3 or mcap)
+# make test                          lint and all tests
+# make lint                          ruff and mypy
+# make clean                         removes the .venv and what the tools leave behind
+#
+# Each makes a .venv with what it needs first; PYTHON=python3.12 chooses the interpreter.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+PYTHON = $(shell for python in python3 python3.12 python3.11 python3.13 python3.10; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && echo $$python && break; done)
+
+# The .venv has its own ROS; one that the shell has sourced would be found before it.
+unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+.PHONY: help demo test lint clean
+help:
+	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile
+
+demo: $(VENV)/demo.stamp
+	$(PY) -m mafs_ros.demo $(if $(RGB),--rgb "$(RGB)") $(if $(THERMAL),--thermal "$(THERMAL)") \
+		$(if $(BAG),--bag "$(BAG)")
+
+test: lint
+	$(PY) -m pytest
+
+lint: $(VENV)/test.stamp
+	$(PY) -m ruff check
+	$(PY) -m mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(PY):
+	@test "$$(uname -sm)" = "Linux x86_64" || { echo "make: the ROS 2 wheels are for Linux on \
+	x86-64, this is $$(uname -sm): build the package in a colcon workspace (README.md)" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "make: found no Python 3.10 to 3.13; name one with \
+	PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "Making $(VENV) with $(PYTHON); the first time this downloads about 600 MB."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: could not make $(VENV); on Debian \
+	and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+
+# torch comes first and alone: PyTorch's own index has the CPU build, whose version is the higher
+# one (2.13.0+cpu), so pip prefers it to PyPI's CUDA build of several GB. Where that index cannot be
+# reached pip skips it and takes what it finds. The second step adds torch's own requirements.
+$(VENV)/demo.stamp: requirements/engine.txt requirements/demo.txt requirements/constraints.txt \
+		setup.py setup.cfg | $(PY)
+	@echo "Installing torch ..."
+	@$(PIP) --no-deps --retries 2 --extra-index-url $(TORCH_CPU_INDEX) \
+		"$$(grep '^torch==' requirements/engine.txt)"
+	@echo "Installing ROS 2, OpenVINO, OpenCV ..."
+	@$(PIP) -r requirements/demo.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/test.stamp: requirements/test.txt $(VENV)/demo.stamp
+	@echo "Installing the tools for the tests ..."
+	@$(PIP) -r requirements/test.txt
+	@touch $@

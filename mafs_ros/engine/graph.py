@@ -1,0 +1,54 @@
+"""The deployed graph: the network with its ends, from camera bytes to picture and class ids."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mafs_ros.model.mafs import Mafs
+
+
+class DeployedGraph(nn.Module):
+    """What every engine compiles.
+
+    rgb uint8 [B, H, W, 3], thermal uint8 [B, H, W] (scaled, registered) -> fused uint8
+    [B, H, W, 3], labels uint8 [B, H, W] class ids. Any H, W. The fused luminance takes the
+    place of the visible one, chroma stays (YCrCb as in the paper's release; architecture notes,
+    section 11), rounded and clamped to 0..255.
+
+    Raises ValueError for a network that lacks one of the tasks.
+    """
+
+    def __init__(self, network: Mafs) -> None:
+        super().__init__()
+        if network.fusion_decoder is None or network.segmentation_decoder is None:
+            raise ValueError("deployment needs a network with both fusion and segmentation")
+        self.network = network.eval()
+        if network.segmentation_decoder.auxiliary is not None:
+            network.segmentation_decoder.auxiliary = None  # training only
+
+    def forward(self, rgb: Tensor, thermal: Tensor) -> tuple[Tensor, Tensor]:
+        visible = rgb.permute(0, 3, 1, 2).to(torch.float32) / 255
+        infrared = thermal[:, None].to(torch.float32) / 255
+        output = self.network(visible, infrared)
+        fused = replace_luminance(visible * 255, output.fused * 255)
+        fused = fused.round().clamp(0, 255).to(torch.uint8)
+        labels = output.logits.argmax(1).to(torch.uint8)
+        return fused.permute(0, 2, 3, 1).contiguous(), labels
+
+
+def replace_luminance(rgb: Tensor, y: Tensor) -> Tensor:
+    """Return `rgb` [B, 3, H, W] with its luminance replaced by `y` [B, 1, H, W], any one scale.
+
+    Y = 0.299 R + 0.587 G + 0.114 B, Cr = 0.713 (R - Y), Cb = 0.564 (B - Y) and back by
+    R = Y + 1.403 Cr, G = Y - 0.714 Cr - 0.344 Cb, B = Y + 1.773 Cb. With chroma kept this is
+    linear in (R, G, B, Y), so it is one 1x1 convolution; |Cr| and |Cb| never reach the release's
+    clamp at half the range. The result may leave the range: the caller clamps.
+    """
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    cr = 0.713 * (torch.tensor([1.0, 0.0, 0.0]) - luma)
+    cb = 0.564 * (torch.tensor([0.0, 0.0, 1.0]) - luma)
+    chroma = torch.stack([1.403 * cr, -0.714 * cr - 0.344 * cb, 1.773 * cb])
+    weight = torch.cat([chroma, torch.ones(3, 1)], 1)[:, :, None, None].to(rgb)
+    return F.conv2d(torch.cat([rgb, y], 1), weight)

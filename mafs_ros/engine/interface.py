@@ -1,0 +1,58 @@
+"""What every engine is: one deployed graph, compiled per image size, called with numpy arrays."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mafs_ros.model.weights import ModelInfo
+
+Image = NDArray[np.uint8]
+
+
+class Engine(ABC):
+    """Turns batches of image pairs into fused images and label maps.
+
+    name: backend name. description: one line for people. model_info: what the weights are.
+    One thread at a time may call an engine.
+    """
+
+    name: str
+    description: str
+    model_info: ModelInfo
+
+    def __call__(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
+        """Fuse and segment.
+
+        rgb uint8 [B, H, W, 3], thermal uint8 [B, H, W] (scaled and registered to rgb) ->
+        fused uint8 [B, H, W, 3], labels uint8 [B, H, W] class ids. Any H and W; the first call at
+        a new size compiles, so call `prepare` where that must not happen in a frame.
+
+        Raises ValueError with what was got and expected.
+        """
+        check_images(rgb, thermal)
+        return self.run(rgb, thermal)
+
+    def prepare(self, height: int, width: int) -> None:
+        """Compile for images of this size and run once to warm up."""
+        self(np.zeros((1, height, width, 3), np.uint8), np.zeros((1, height, width), np.uint8))
+
+    @abstractmethod
+    def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
+        """Run on checked images; shapes as in `__call__`."""
+
+    def close(self) -> None:  # noqa: B027 - nothing to free by default
+        """Free what the engine holds; it cannot be called afterwards."""
+
+
+def check_images(rgb: Image, thermal: Image) -> None:
+    """Raise ValueError unless rgb is uint8 [B, H, W, 3] and thermal uint8 [B, H, W]."""
+    if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[3] != 3 or 0 in rgb.shape:
+        raise ValueError(f"rgb must be uint8 [B, H, W, 3], got {rgb.dtype} {list(rgb.shape)}")
+    if thermal.dtype != np.uint8 or thermal.shape != rgb.shape[:3]:
+        raise ValueError(
+            f"thermal must be uint8 {list(rgb.shape[:3])} to go with rgb {list(rgb.shape)}, got "
+            f"{thermal.dtype} {list(thermal.shape)}: scale and register it first"
+        )

@@ -1,0 +1,67 @@
+"""AFM: adaptive fusion of shallow features (paper, Fig. 3(a))."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mafs_ros.model.layers import ConvNorm
+
+
+class ShallowFusion(nn.Module):
+    """Fuse shallow features of both modalities by one learned weight per pixel and channel.
+
+    visible, infrared [B, inputs, H, W] -> [B, width, H, W]. Batch normalisation acts on pooled
+    1x1 maps, so training needs a batch of at least 2.
+    """
+
+    def __init__(self, inputs: int, width: int, layers: int = 3, kernel: int = 3) -> None:
+        super().__init__()
+        self.visible = _refine(inputs, width, layers, kernel)
+        self.infrared = _refine(inputs, width, layers, kernel)
+        self.recalibrate = nn.Sequential(
+            ConvNorm(2 * width, width // 2, 1, bias=True, activation=nn.ReLU()),
+            ConvNorm(width // 2, 2 * width, 1, bias=True, activation=nn.Sigmoid()),
+        )
+        self.gather = ConvNorm(2 * width, width, 1, bias=True, activation=nn.ReLU())
+        self.local_weight = _bottleneck(width)
+        self.global_weight = _bottleneck(width)
+
+    def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        visible, infrared = self.visible(visible), self.infrared(infrared)
+        means = [x.mean((2, 3), keepdim=True) for x in (visible, infrared)]
+        gain_visible, gain_infrared = (1 + self.recalibrate(torch.cat(means, 1))).chunk(2, 1)
+        visible, infrared = visible * gain_visible, infrared * gain_infrared
+        gathered = self.gather(torch.cat([visible, infrared], 1))
+        pooled = gathered.mean((2, 3), keepdim=True)
+        weight = torch.sigmoid(self.local_weight(gathered) * self.global_weight(pooled))
+        return infrared + weight * (visible - infrared)
+
+
+class MeanFusion(nn.Module):
+    """Ablation of AFM: convolve each modality and add them; same shapes as ShallowFusion."""
+
+    def __init__(self, inputs: int, width: int, layers: int = 3, kernel: int = 3) -> None:
+        super().__init__()
+        self.visible = _refine(inputs, width, layers, kernel)
+        self.infrared = _refine(inputs, width, layers, kernel)
+
+    def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        return self.visible(visible) + self.infrared(infrared)
+
+
+def _refine(inputs: int, width: int, layers: int, kernel: int) -> nn.Sequential:
+    widths = [inputs] + [width] * layers
+    return nn.Sequential(
+        *(
+            ConvNorm(a, b, kernel, activation=nn.ReLU())
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+    )
+
+
+def _bottleneck(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        ConvNorm(width, width // 4, 1, bias=True, activation=nn.ReLU()),
+        ConvNorm(width // 4, width, 1, bias=True),
+    )

@@ -1,0 +1,108 @@
+"""The trunks by name, and how published ImageNet weights load into them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from torch import Tensor, nn
+
+from mafs_ros.model.efficientnet import LITE0, EfficientNetLite
+from mafs_ros.model.resnet import ResNet
+
+BACKBONES: dict[str, Callable[[int | None], nn.Module]] = {
+    "resnet50": lambda channels: ResNet((3, 4, 6, 3), channels),
+    "resnet101": lambda channels: ResNet((3, 4, 23, 3), channels),
+    "resnet152": lambda channels: ResNet((3, 8, 36, 3), channels),
+    "efficientnet_lite0": partial(
+        EfficientNetLite, depths=tuple(row.depth for row in LITE0)
+    ),
+    "efficientnet_lite0_slim": partial(EfficientNetLite, depths=(1, 1, 2, 2, 2, 1)),
+}
+
+
+def build_backbone(name: str, image_channels: int | None) -> nn.Module:
+    """Build a trunk with `stem`, `stage(i, x)`, `stem_width` and `widths` (strides 4 to 32).
+
+    image_channels: channels of the image, or None where the shallow feature extraction feeds
+    the stem. Raises ValueError with the known names.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"unknown backbone {name!r}: choose one of {', '.join(BACKBONES)}")
+    return BACKBONES[name](image_channels)
+
+
+def load_imagenet(trunk: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load ImageNet classification weights into a trunk in place.
+
+    weights: torchvision's `resnet*` state_dict, or that of `efficientnet-lite-pytorch`. A
+    one-channel stem takes the sum over the colour channels, so that a grey image gives what it
+    gave as three equal channels. Entries that the trunk does not have are left out.
+
+    Raises ValueError where an entry that the trunk needs is missing or has another shape.
+    """
+    if isinstance(trunk, ResNet):
+        named = _from_torchvision(trunk, weights)
+    else:
+        named = _from_efficientnet(trunk, weights)
+    state = trunk.state_dict()
+    for key, target in state.items():
+        source = named.get(key)
+        if source is None:
+            raise ValueError(f"these ImageNet weights have nothing for {key!r} of the trunk")
+        if source.ndim == 4 and target.shape[1] == 1 and source.shape[1] == 3:
+            source = source.sum(1, keepdim=True)
+        if source.shape != target.shape:
+            raise ValueError(
+                f"ImageNet weight for {key!r} has shape {tuple(source.shape)}, "
+                f"the trunk expects {tuple(target.shape)}"
+            )
+        state[key] = source
+    trunk.load_state_dict(state)
+
+
+def _from_torchvision(trunk: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    norm_index = len(trunk.stem) - 2
+    named = {}
+    for key, value in weights.items():
+        key = re.sub(r"^layer(\d)\.", lambda m: f"stages.{int(m[1]) - 1}.", key)
+        key = re.sub(r"^bn1\.", f"stem.{norm_index}.", key)
+        named[re.sub(r"^conv1\.", "stem.0.", key)] = value
+    return named
+
+
+def _from_efficientnet(trunk: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    named = {"stem.conv.weight": weights["_conv_stem.weight"]}
+    named |= _prefixed(weights, "_bn0.", "stem.norm.")
+    parts = (
+        ("_expand_conv.", "expand.0."),
+        ("_bn0.", "expand.1."),
+        ("_depthwise_conv.", "depthwise.0."),
+        ("_bn1.", "depthwise.1."),
+        ("_project_conv.", "project.0."),
+        ("_bn2.", "project.1."),
+    )
+    for block, (stage, position) in zip(_kept_blocks(trunk), _positions(trunk), strict=True):
+        for theirs, ours in parts:
+            named |= _prefixed(
+                weights, f"_blocks.{block}.{theirs}", f"stages.{stage}.{position}.{ours}"
+            )
+    return named
+
+
+def _prefixed(weights: Mapping[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
+    return {new + k[len(old) :]: v for k, v in weights.items() if k.startswith(old)}
+
+
+def _positions(trunk: nn.Module) -> list[tuple[int, int]]:
+    return [(s, p) for s, stage in enumerate(trunk.stages) for p in range(len(stage))]
+
+
+def _kept_blocks(trunk: EfficientNetLite) -> list[int]:
+    """Indices, in the full EfficientNet-Lite0, of the blocks that the trunk has kept."""
+    first, kept = 0, []
+    for row, depth in zip(LITE0, trunk.depths, strict=True):
+        kept += range(first, first + depth)
+        first += row.depth
+    return kept

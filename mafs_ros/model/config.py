@@ -1,0 +1,104 @@
+"""What a MAFS network is built from, and the named presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MafsConfig:
+    """Shape of a MAFS network; the defaults are the paper's (preset `mafs`).
+
+    backbone: a name in `mafs_ros.model.backbones.BACKBONES`, used once per modality.
+    num_classes: channels of the logits, background included.
+    detail_stride: stride of the full-resolution branch. 1 as in the paper; 2 moves each 2x2
+        pixel cell into channels first and back at the end, so that no convolution runs at
+        full resolution.
+    detail_width, detail_kernel, detail_layers: channels, first kernel and number of convolutions
+        of the first tap of the shallow feature extraction.
+    own_stem: the shallow feature extraction replaces the backbone's first convolution (paper);
+        False keeps the backbone's own stem on the image.
+    dem_levels: where modality interaction (DEM) stands: 0 after the stem, 1 to 3 after that
+        backbone stage. The paper has all four.
+    dem_kernel: size of DEM's grouped convolution.
+    released_dem_gate: take the gate of DEM as the authors' release computes it (first row of the
+        similarity matrix, batch samples mixed) instead of its diagonal.
+    cam, afm: fuse deep and shallow features by CAM and AFM; False adds them instead.
+    phf: condition shallow features on deep ones by PHF; False adds them instead.
+    fusion_width, fusion_kernel: channels of the fusion branch, kernel of AFM and PHF.
+    afm_layers: convolutions per modality in AFM.
+    dsrm_blocks: convolutions of the densely connected refinement.
+    inn_blocks, inn_units, inn_skip: invertible blocks, convolution units per transform, and the
+        number of leading blocks whose output is not gathered at the end.
+    detail_skip: the fusion decoder also gathers the AFM features from before PHF, whose instance
+        normalisation takes the absolute brightness out.
+    segmentation_width: channels of the segmentation decoder.
+    norm_groups: groups of GroupNorm in the pixel decoder.
+    segmentation_stride: stride of the last segmentation features (2 in the paper).
+    mst: multi-scale transformer in the segmentation decoder; False resizes and adds instead.
+    aspp_dilations, arm_dilations: dilation rates.
+    separable: depthwise-separable 3x3 convolutions in the decoders.
+    fusion, segmentation: build that task; at least one. The paper's MAFS-S has fusion=False.
+    auxiliary: build the auxiliary heads (training only).
+    """
+
+    backbone: str = "resnet152"
+    num_classes: int = 9
+    detail_stride: int = 1
+    detail_width: int = 32
+    detail_kernel: int = 7
+    detail_layers: int = 2
+    own_stem: bool = True
+    dem_levels: tuple[int, ...] = (0, 1, 2, 3)
+    dem_kernel: int = 7
+    released_dem_gate: bool = False
+    cam: bool = True
+    afm: bool = True
+    phf: bool = True
+    fusion_width: int = 32
+    fusion_kernel: int = 3
+    afm_layers: int = 3
+    dsrm_blocks: int = 4
+    inn_blocks: int = 5
+    inn_units: int = 2
+    inn_skip: int = 2
+    detail_skip: bool = False
+    segmentation_width: int = 64
+    norm_groups: int = 32
+    segmentation_stride: int = 2
+    mst: bool = True
+    aspp_dilations: tuple[int, ...] = (1, 2, 3, 4)
+    arm_dilations: tuple[int, ...] = (1, 2, 4, 8)
+    separable: bool = False
+    fusion: bool = True
+    segmentation: bool = True
+    auxiliary: bool = True
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    "mafs": {},
+    "mafs-lite": {
+        "backbone": "efficientnet_lite0_slim",
+        "detail_stride": 2,
+        "detail_width": 16,
+        "detail_kernel": 1,
+        "detail_layers": 1,
+        "own_stem": False,
+        "dem_levels": (1, 2, 3),
+        "dem_kernel": 3,
+        "fusion_width": 16,
+        "fusion_kernel": 1,
+        "afm_layers": 1,
+        "dsrm_blocks": 1,
+        "inn_blocks": 1,
+        "inn_units": 1,
+        "inn_skip": 0,
+        "detail_skip": True,
+        "segmentation_width": 32,
+        "norm_groups": 8,
+        "segmentation_stride": 4,
+        "aspp_dilations": (2,),
+        "arm_dilations": (1, 3),
+        "separable": True,
+    },
+}

@@ -1,0 +1,66 @@
+"""DEM: modality interaction between the two trunks (paper, Eq. 2 and Fig. 2(c))."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ModalityInteraction(nn.Module):
+    """Exchange complementary features of the modalities, gated by their channel similarity.
+
+    visible, infrared [B, C, H, W] -> the same shapes. Only the visible output receives a mixture
+    of both, as in the authors' release.
+
+    released_gate: the release reads its gate along (batch, row) of the [B, C, C] similarity, so
+        one sample's output depends on the others in its batch (architecture notes, 3.4); it needs
+        B <= C. The default is the diagonal: one gate per sample and channel.
+
+    The pooled vectors are divided by their norm without an epsilon, as released.
+    """
+
+    def __init__(self, channels: int, kernel: int = 7, *, released_gate: bool = False) -> None:
+        super().__init__()
+        self.released_gate = released_gate
+        self.temperature = nn.Parameter(torch.tensor(float(channels)))
+        self.similarity_down = nn.Linear(channels, 2 * channels)
+        self.similarity_up = nn.Linear(2 * channels, channels)
+        self.mix = nn.Conv2d(
+            2 * channels, 2 * channels, kernel, padding=kernel // 2, groups=channels
+        )
+        self.weight_down = nn.Linear(2 * channels, max(channels // 8, 4))
+        self.weight_up = nn.Linear(max(channels // 8, 4), 2 * channels)
+        self.score_visible = nn.Conv2d(channels, 1, 1)
+        self.score_infrared = nn.Conv2d(channels, 1, 1)
+
+    def forward(self, visible: Tensor, infrared: Tensor) -> tuple[Tensor, Tensor]:
+        gate = self._gate(self._signature(visible), self._signature(infrared))
+        gate = gate[:, :, None, None]
+        shared_visible, shared_infrared = visible * gate, infrared * gate
+        mixed = self.mix(torch.cat([shared_visible, shared_infrared], 1))
+        weight = self.weight_up(F.gelu(self.weight_down(mixed.amax((2, 3)))))
+        weight_visible, weight_infrared = torch.sigmoid(weight)[:, :, None, None].chunk(2, 1)
+        visible = visible * (1 - gate) + shared_visible * weight_visible
+        infrared = infrared * (1 - gate) + shared_infrared * weight_infrared
+        # A softmax over two scores is the sigmoid of their difference.
+        share = torch.sigmoid(self.score_visible(visible) - self.score_infrared(infrared))
+        infrared_share = infrared * (1 - share)
+        return visible * share + infrared_share, infrared_share
+
+    def _signature(self, x: Tensor) -> Tensor:
+        pooled = self.similarity_up(F.gelu(self.similarity_down(x.mean((2, 3)))))
+        return pooled / pooled.norm(dim=1, keepdim=True)
+
+    def _gate(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """Gate [B, C] in 0..1 from two unit vectors [B, C]."""
+        if not self.released_gate:
+            return torch.sigmoid(self.temperature * visible * infrared)
+        batch, channels = visible.shape
+        if batch > channels:
+            raise ValueError(
+                f"the released DEM gate needs a batch of at most {channels}, got {batch}"
+            )
+        rows = visible[:, :batch].diagonal()[:, None]
+        similarity = torch.sigmoid(self.temperature * rows * infrared)
+        return similarity.T.reshape(batch, channels)

@@ -1,0 +1,96 @@
+"""Building blocks that several modules of the network share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def conv(
+    inputs: int,
+    outputs: int,
+    kernel: int = 3,
+    *,
+    dilation: int = 1,
+    bias: bool = True,
+    separable: bool = False,
+) -> nn.Module:
+    """Return a stride-1 convolution that keeps the spatial size.
+
+    `separable` gives a depthwise convolution followed by a pointwise one (Howard et al.,
+    MobileNets, 2017) where the kernel is larger than one pixel.
+    """
+    padding = dilation * (kernel // 2)
+    if not separable or kernel == 1:
+        return nn.Conv2d(inputs, outputs, kernel, 1, padding, dilation, bias=bias)
+    return nn.Sequential(
+        nn.Conv2d(inputs, inputs, kernel, 1, padding, dilation, groups=inputs, bias=False),
+        nn.Conv2d(inputs, outputs, 1, bias=bias),
+    )
+
+
+class ConvNorm(nn.Module):
+    """Convolution, batch normalisation and an optional activation.
+
+    Input [B, inputs, H, W], output [B, outputs, H, W].
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        *,
+        dilation: int = 1,
+        bias: bool = False,
+        separable: bool = False,
+        activation: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.conv = conv(
+            inputs, outputs, kernel, dilation=dilation, bias=bias, separable=separable
+        )
+        self.norm = nn.BatchNorm2d(outputs)
+        self.activation = activation if activation is not None else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.norm(self.conv(x)))
+
+
+class FReLU(nn.Module):
+    """Funnel activation max(x, BN(depthwise 3x3(x))); shape is kept (Ma et al., ECCV 2020)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.maximum(x, self.norm(self.conv(x)))
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of each pixel; [B, C, H, W] in and out."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels_last = x.permute(0, 2, 3, 1)
+        normed = F.layer_norm(pixels_last, self.weight.shape, self.weight, self.bias, 1e-5)
+        return normed.permute(0, 3, 1, 2)
+
+
+def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
+    """Resize [B, C, h, w] bilinearly to `size` (height, width); the same size is a no-op."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
+
+
+def scale_size(x: Tensor, factor: int) -> tuple[int, int]:
+    """Return the spatial size of `x` times `factor` as (height, width)."""
+    return x.shape[-2] * factor, x.shape[-1] * factor

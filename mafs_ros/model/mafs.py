@@ -1,0 +1,100 @@
+"""MAFS: the whole network for infrared-visible fusion and segmentation (IEEE TIP 2025)."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mafs_ros.model.config import PRESETS, MafsConfig
+from mafs_ros.model.encoder import Encoder
+from mafs_ros.model.inn import FusionDecoder
+from mafs_ros.model.segmentation import SegmentationDecoder
+
+MULTIPLE = 32  # stride of the deepest trunk stage
+
+
+class MafsOutput(NamedTuple):
+    """Result of the network for images of H x W.
+
+    fused: luminance [B, 1, H, W] in 0..1, None without the fusion task.
+    logits: [B, num_classes, H, W], None without the segmentation task.
+    aux: auxiliary maps at H x W (see `AuxiliaryHeads`), empty where they are not built.
+    """
+
+    fused: Tensor | None
+    logits: Tensor | None
+    aux: tuple[Tensor, ...]
+
+
+class Mafs(nn.Module):
+    """MAFS network built from a config; any height and width, any device.
+
+    visible [B, 3, H, W] RGB and infrared [B, 1 or more, H, W] in 0..1 (only the first infrared
+    channel is used) -> MafsOutput. Sizes that are no multiple of 32 are padded at the right and
+    bottom by repeating the border, and cropped back.
+
+    Raises ValueError where the shapes do not fit together.
+    """
+
+    def __init__(self, config: MafsConfig) -> None:
+        super().__init__()
+        if not (config.fusion or config.segmentation):
+            raise ValueError("nothing to build: enable fusion, segmentation or both")
+        self.config = config
+        self.encoder = Encoder(config)
+        self.fusion_decoder = FusionDecoder(config) if config.fusion else None
+        self.segmentation_decoder = SegmentationDecoder(config) if config.segmentation else None
+
+    def forward(self, visible: Tensor, infrared: Tensor) -> MafsOutput:
+        _check(visible, infrared)
+        height, width = visible.shape[-2:]
+        visible, infrared = pad_to_multiple(visible), pad_to_multiple(infrared[:, :1])
+        encoded = self.encoder(visible, infrared)
+        fused = logits = None
+        auxiliary: tuple[Tensor, ...] = ()
+        if self.fusion_decoder is not None:
+            fused = self.fusion_decoder(encoded.fusion, encoded.detail)[..., :height, :width]
+        if self.segmentation_decoder is not None:
+            logits, auxiliary = self.segmentation_decoder(encoded.shallow, encoded.deep)
+            logits = logits[..., :height, :width]
+            auxiliary = tuple(maps[..., :height, :width] for maps in auxiliary)
+        return MafsOutput(fused, logits, auxiliary)
+
+
+def build_model(preset: str, num_classes: int | None = None, **overrides: Any) -> Mafs:
+    """Build a network from a named preset with fields of `MafsConfig` overridden.
+
+    Raises ValueError that lists the presets or the fields.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
+    known = [field.name for field in fields(MafsConfig)]
+    unknown = sorted(set(overrides) - set(known))
+    if unknown:
+        raise ValueError(f"unknown config field {unknown[0]!r}: there are {', '.join(known)}")
+    values: dict[str, Any] = {**PRESETS[preset], **overrides}
+    if num_classes is not None:
+        values["num_classes"] = num_classes
+    return Mafs(MafsConfig(**values))
+
+
+def pad_to_multiple(image: Tensor) -> Tensor:
+    """Repeat the right and bottom border of [B, C, H, W] up to multiples of 32."""
+    height, width = image.shape[-2:]
+    right, bottom = -width % MULTIPLE, -height % MULTIPLE
+    return F.pad(image, (0, right, 0, bottom), mode="replicate") if right or bottom else image
+
+
+def _check(visible: Tensor, infrared: Tensor) -> None:
+    if visible.ndim != 4 or visible.shape[1] != 3:
+        raise ValueError(f"visible must be [B, 3, H, W], got {list(visible.shape)}")
+    if infrared.ndim != 4 or infrared.shape[1] < 1:
+        raise ValueError(f"infrared must be [B, 1, H, W], got {list(infrared.shape)}")
+    if visible.shape[0] != infrared.shape[0] or visible.shape[2:] != infrared.shape[2:]:
+        raise ValueError(
+            f"visible {list(visible.shape)} and infrared {list(infrared.shape)} must agree in "
+            "batch, height and width: register or resize the thermal image first"
+        )

@@ -1,0 +1,104 @@
+"""Segmentation decoder: pyramid, context, multi-scale transformer, head, auxiliary heads."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mafs_ros.model.arm import AuxiliaryFusion, Classifier, DilatedBlock
+from mafs_ros.model.aspp import DilatedContext
+from mafs_ros.model.config import MafsConfig
+from mafs_ros.model.layers import ConvNorm, resize, scale_size
+from mafs_ros.model.mst import MultiScaleTransformer, SummedScales
+from mafs_ros.model.pixel_decoder import PixelDecoder
+
+
+class SegmentationHead(nn.Module):
+    """Logits from features weighted by a learned foreground map.
+
+    [B, width, h, w] -> [B, num_classes, h * stride, w * stride].
+    """
+
+    def __init__(self, width: int, num_classes: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.binary_features = ConvNorm(width, width // 4, 1, activation=nn.ReLU6())
+        self.binary = nn.Conv2d(width // 4, 2, 3, padding=1)
+        self.semantic_features = ConvNorm(width, width, 1, activation=nn.ReLU6())
+        self.semantic = nn.Conv2d(width, num_classes, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        background, foreground = self.binary(self.binary_features(x)).chunk(2, 1)
+        # The release divides plain exponentials, which overflow; this is the same number.
+        weighted = x * torch.sigmoid(foreground - background)
+        logits = self.semantic(self.semantic_features(weighted))
+        return resize(logits, scale_size(logits, self.stride), align_corners=True)
+
+
+class AuxiliaryHeads(nn.Module):
+    """Training-only predictions at three scales (paper, L_aux in Eq. 18; architecture notes, 9.2).
+
+    features F3 to F6 and the coarsest pyramid level -> six maps at the input's resolution, coarse
+    to fine: 2-channel, num_classes, 2-channel, num_classes, 2-channel, num_classes.
+    """
+
+    def __init__(self, config: MafsConfig) -> None:
+        super().__init__()
+        width, separable = config.segmentation_width, config.separable
+        self.fusions = nn.ModuleList(
+            AuxiliaryFusion(width, separable=separable) for _ in range(3)
+        )
+        scales = ((4, 4), (4, 2), (2, 2))
+        self.binary = nn.ModuleList(
+            Classifier(width, 2, *scale, separable=separable) for scale in scales
+        )
+        self.semantic = nn.ModuleList(
+            Classifier(width, config.num_classes, *scale, separable=separable)
+            for scale in scales
+        )
+
+    def forward(self, features: list[Tensor], coarsest: Tensor) -> tuple[Tensor, ...]:
+        outputs: list[Tensor] = []
+        coarse, high = features[3], coarsest
+        for level, low in enumerate((features[2], features[1], features[0])):
+            coarse, high = self.fusions[level](low, coarse, high)
+            outputs += [self.binary[level](coarse), self.semantic[level](high)]
+        return tuple(outputs)
+
+
+class SegmentationDecoder(nn.Module):
+    """Segment from fused features (paper, section III-D).
+
+    shallow: PHF features [B, fusion_width, H/2, W/2]; features: F3 to F6
+    [B, segmentation_width, H/4..H/32, ..]. Returns (logits [B, num_classes, H, W], auxiliary
+    maps as in `AuxiliaryHeads`, empty where the config or evaluation mode leaves them out).
+    """
+
+    def __init__(self, config: MafsConfig) -> None:
+        super().__init__()
+        width, separable = config.segmentation_width, config.separable
+        self.pixel_decoder = PixelDecoder(width, config.norm_groups, separable=separable)
+        self.context = DilatedContext(width, config.aspp_dilations, separable=separable)
+        scales = MultiScaleTransformer if config.mst else SummedScales
+        self.scales = scales(width, 16 // config.segmentation_stride, separable=separable)
+        self.preliminary = nn.Sequential(
+            *(ConvNorm(width, width, separable=separable, activation=nn.ReLU()) for _ in range(2))
+        )
+        self.dilated = DilatedBlock(
+            config.fusion_width + width, width, config.arm_dilations, separable=separable
+        )
+        self.head = SegmentationHead(width, config.num_classes, config.segmentation_stride)
+        self.auxiliary = AuxiliaryHeads(config) if config.auxiliary else None
+        self.pool = config.segmentation_stride // 2
+
+    def forward(
+        self, shallow: Tensor, features: list[Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        pyramid = self.pixel_decoder(features)
+        skips = [self.context(level) for level in pyramid[2:]]
+        x = self.preliminary(self.scales(features[2], skips))
+        shallow = F.avg_pool2d(shallow, self.pool) if self.pool > 1 else shallow
+        logits = self.head(self.dilated(torch.cat([shallow, x], 1)))
+        auxiliary = self.auxiliary(features, pyramid[0]) if self.auxiliary is not None else ()
+        return logits, auxiliary

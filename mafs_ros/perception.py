@@ -1,0 +1,79 @@
+"""One pair of images in, fused image and label map out: scaling, registration, engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from mafs_ros.engine import Engine
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Perceived:
+    """What was made of one pair; all of the RGB image's height and width.
+
+    fused: uint8 [H,W,3] rgb; labels: uint8 [H,W] class ids; thermal: uint8 [H,W], the thermal
+    image as the network saw it; timings_ms: wall time of 'thermal' (scaling), 'registration' and
+    'engine'.
+    """
+
+    fused: Image
+    labels: Image
+    thermal: Image
+    timings_ms: dict[str, float]
+
+
+class Perception:
+    """Scales a thermal image, registers it to the RGB image and runs the engine on the pair.
+
+    engine: see `mafs_ros.engine`; scaler: `ThermalScaler`, or another function of a thermal image
+    and its stamp; registration: `Registration`. Each may be replaced between two calls (live
+    parameters): a call uses those it found at its start.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        scaler: Callable[[NDArray[Any], float], Image],
+        registration: Callable[[Image, tuple[int, int]], Image],
+    ) -> None:
+        self.engine = engine
+        self.scaler = scaler
+        self.registration = registration
+
+    def __call__(self, rgb: Image, thermal: NDArray[Any], stamp_s: float) -> Perceived:
+        """Perceive one pair.
+
+        rgb: uint8 [H,W,3]; thermal: uint8, uint16 or float32 [h,w]; stamp_s: acquisition time of
+        the thermal image in seconds. Raises ValueError that says which image does not fit and
+        why; the pair is then to be skipped.
+        """
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0 or rgb.dtype != np.uint8:
+            raise ValueError(
+                f'rgb must be uint8 [H,W,3] and not empty, got {rgb.dtype} {list(rgb.shape)}'
+            )
+        engine, scaler, registration = self.engine, self.scaler, self.registration
+        start = time.perf_counter()
+        scaled = scaler(thermal, stamp_s)
+        scaled_at = time.perf_counter()
+        registered = registration(scaled, (rgb.shape[0], rgb.shape[1]))
+        registered_at = time.perf_counter()
+        # A batch of one: views, unless an image came as a mirrored or padded view.
+        fused, labels = engine(
+            np.ascontiguousarray(rgb)[None], np.ascontiguousarray(registered)[None]
+        )
+        end = time.perf_counter()
+        timings_ms = {
+            'thermal': 1e3 * (scaled_at - start),
+            'registration': 1e3 * (registered_at - scaled_at),
+            'engine': 1e3 * (end - registered_at),
+        }
+        return Perceived(fused[0], labels[0], registered, timings_ms)

@@ -1,0 +1,77 @@
+"""What all tests share: a bounded process, a ROS domain of their own, the shared data."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Before anything imports torch, OpenCV or rclpy: they read these once. Child processes inherit.
+os.environ.setdefault('OMP_NUM_THREADS', '2')
+os.environ.setdefault('OPENCV_FOR_THREADS_NUM', '2')
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+    os.environ[variable] = str(ROOT / 'config' / 'fastdds_shm.xml')   # Fast DDS 2 and 3
+os.environ.setdefault('ROS_LOG_DIR', str(Path(tempfile.gettempdir()) / 'mafs_ros_test_log'))
+for inherited in ('ROS_DOMAIN_ID', 'ROS_LOCALHOST_ONLY', 'ROS_NAMESPACE'):
+    os.environ.pop(inherited, None)
+
+# Domains 1 to 99: their UDP ports lie below Linux's ephemeral ports. Test n of a process starts
+# to look at another place than test n + 1, so a node that is slow to die disturbs nobody.
+DOMAINS = range(1, 100)
+_first_domain = itertools.count(os.getpid(), 7)
+
+
+def _lock_domain(domain: int) -> IO[str] | None:
+    """Holds a domain for this process, among all test runs of the machine; None if it is held."""
+    folder = Path(tempfile.gettempdir()) / f'mafs_ros_domains.{os.getuid()}'
+    folder.mkdir(exist_ok=True)
+    lock = open(folder / str(domain), 'w', encoding='ascii')  # noqa: SIM115 (the caller closes)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A ROS domain that no other test on this machine uses now, also set as ROS_DOMAIN_ID."""
+    first = next(_first_domain)
+    for i in range(len(DOMAINS)):
+        domain = DOMAINS[(first + i) % len(DOMAINS)]
+        lock = _lock_domain(domain)
+        if lock is not None:
+            break
+    else:
+        pytest.fail('all 99 ROS domains are held by other test runs')
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    with lock:
+        yield domain
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """The real image pairs: $MAFS_SHARED/data, or ../shared/data beside the checkout."""
+    shared = Path(os.environ.get('MAFS_SHARED', ROOT.parent / 'shared'))
+    if not (shared / 'data').is_dir():
+        pytest.skip(f'needs the real image pairs, and {shared / "data"} does not exist '
+                    '(set MAFS_SHARED)')
+    return shared / 'data'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home of the test run: a graph in ~/.cache/mafs_ros is converted once for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('HOME', str(tmp_path_factory.mktemp('home')))
+        yield

@@ -1,0 +1,289 @@
+"""Fusion and segmentation scores: hand-computed cases, the definitions, measured anchors."""
+
+import math
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from mafs_ros import metrics
+from mafs_ros.metrics import ConfusionMatrix, FusionScores
+
+QA_ALIGNED = 0.9879 / (1 + math.exp(-4.4))
+
+
+def grey(*rows):
+    return np.array(rows, np.uint8)
+
+
+def test_luminance_weights_and_rounds():
+    rgb = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [5, 0, 0]]], np.uint8)
+    # 5 * 0.299 = 1.495 -> 1
+    assert metrics.luminance(rgb).tolist() == [[76, 150, 29, 255, 1]]
+
+
+def test_luminance_names_a_wrong_input():
+    with pytest.raises(ValueError, match=r'float32 \[2, 2, 3\]'):
+        metrics.luminance(np.zeros((2, 2, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ('img', 'bits'),
+    [(grey([7, 7], [7, 7]), 0.0), (grey([0, 0], [255, 255]), 1.0), (grey([0, 1], [2, 3]), 2.0)],
+)
+def test_entropy(img, bits):
+    assert metrics.entropy(img) == pytest.approx(bits)
+
+
+def test_standard_deviation_is_of_the_population():
+    assert metrics.standard_deviation(grey([0, 0], [255, 255])) == 127.5
+
+
+def test_spatial_frequency():
+    # dx = 3 everywhere, dy = 4 everywhere.
+    assert metrics.spatial_frequency(grey([0, 3], [4, 7])) == 5.0
+
+
+def test_average_gradient_central_and_forward_differ():
+    ridge = grey([0, 10, 0], [0, 10, 0], [0, 10, 0])
+    # Central: |gx| = 10, 0, 10. Forward: 10, 10.
+    assert metrics.average_gradient(ridge) == pytest.approx(20 / 3 / math.sqrt(2))
+    assert metrics.average_gradient(ridge, 'forward') == pytest.approx(10 / math.sqrt(2))
+    with pytest.raises(ValueError, match='sideways'):
+        metrics.average_gradient(ridge, 'sideways')
+
+
+def test_floats_are_rounded_halves_to_even():
+    assert metrics.entropy(np.array([[0.5, 0.4], [1.5, 2.5]])) == 1.0  # 0, 0, 2, 2
+
+
+@pytest.mark.parametrize('value', [-1.0, 256.0, math.nan])
+def test_floats_outside_the_grey_range_are_refused(value):
+    with pytest.raises(ValueError, match=r'must lie in 0\.\.255'):
+        metrics.entropy(np.array([[0.0, value]]))
+
+
+def test_vif_of_identical_images_is_two_and_of_a_flat_fusion_zero():
+    img = _texture(64, 48)
+    flat = np.full_like(img, 90)
+    assert metrics.vif(img, img, img) == pytest.approx(2.0, abs=1e-6)
+    assert metrics.vif(img, img, flat) == pytest.approx(0.0, abs=1e-9)
+    # A source without structure counts 1 whatever the fused image is.
+    assert metrics.vif(flat, img, img) == pytest.approx(2.0, abs=1e-6)
+
+
+def test_vif_follows_the_definition():
+    """Against a literal evaluation: two-dimensional windows, one output pixel at a time."""
+    source, other = _texture(45, 61), _texture(45, 61, seed=2)
+    source[10:25, 5:30] = 40  # a flat patch takes the clean-up branches
+    fused = ((source.astype(int) + 2 * other) // 3).astype(np.uint8)
+    expected = _slow_vifp(source, fused) + _slow_vifp(other, fused)
+    assert metrics.vif(source, other, fused) == pytest.approx(expected, abs=1e-9)
+
+
+def test_vif_needs_a_minimal_size():
+    assert metrics.vif(*[_texture(41, 41)] * 3) == pytest.approx(2.0, abs=1e-6)
+    with pytest.raises(ValueError, match=r'at least 41x41, got \[40, 41\]'):
+        metrics.vif(*[_texture(40, 41)] * 3)
+
+
+def test_qabf_by_hand():
+    # One row, zero-padded: strengths 2*20 and 2*10, all angles 0.
+    source, twice = grey([10, 20]), grey([20, 40])
+    half_kept = 0.9994 / 2  # the ratio of the strengths is 0.5
+    assert metrics.qabf(source, source, twice) == pytest.approx(half_kept * QA_ALIGNED)
+    # Equal strengths: the reference takes the strength (40, 20) for their ratio.
+    assert metrics.qabf(source, source, source) == pytest.approx(0.9994 * QA_ALIGNED)
+
+
+def test_qabf_counts_each_source_by_its_edges():
+    black, source = grey([0, 0]), grey([10, 20])
+    assert metrics.qabf(source, black, source) == pytest.approx(0.9994 * QA_ALIGNED)
+    assert math.isnan(metrics.qabf(black, black, source))
+
+
+def test_qabf_compares_directions():
+    stripes = np.tile(np.repeat(grey([0, 200]), 4, axis=1), (32, 4))
+    assert metrics.qabf(stripes, stripes, stripes) > 0.95
+    assert metrics.qabf(stripes, stripes, np.ascontiguousarray(stripes.T)) < 0.2
+
+
+def test_hot_looks_at_warm_pixels_that_are_dark_in_the_visible_image():
+    thermal = np.full((10, 12), 50, np.uint8)
+    thermal[:6, :10] = 200  # 60 warm pixels
+    visible = np.full_like(thermal, 20)
+    fused = np.full_like(thermal, 255)
+    fused[:6, :10] = 150
+    assert metrics.hot(thermal, visible, fused) == pytest.approx(0.75)
+    visible[0, 0] = 161  # 200 - 161 < 40: 59 pixels are left
+    assert metrics.hot(thermal, visible, fused) is None
+
+
+def test_sizes_must_agree():
+    small, large = np.zeros((50, 50), np.uint8), np.zeros((50, 60), np.uint8)
+    for metric in (metrics.vif, metrics.qabf, metrics.hot):
+        with pytest.raises(ValueError, match=r'visible \[50, 60\]'):
+            metric(small, large, small)
+
+
+def test_colour_is_refused_with_a_hint():
+    with pytest.raises(ValueError, match=r'luminance\(\)'):
+        metrics.entropy(np.zeros((4, 4, 3), np.uint8))
+
+
+def test_fusion_scores_average_over_images():
+    a, b = _texture(48, 48), np.full((48, 48), 100, np.uint8)
+    scores = FusionScores()
+    scores.accumulate(a, a, a)
+    scores.accumulate(b, b, b)
+    mean = scores.mean()
+    assert list(mean) == list(metrics.FUSION_METRICS)
+    assert mean['SD'] == pytest.approx(metrics.standard_deviation(a) / 2)
+    assert mean['hot'] is None
+    assert scores.line().startswith('2 images: EN ')
+    assert 'hot -' in scores.line()
+
+
+def test_fusion_scores_take_colour():
+    rgb = np.dstack([_texture(48, 48, seed) for seed in range(3)])
+    luminance = metrics.luminance(rgb)
+    thermal = _texture(48, 48, seed=9)
+    scores = FusionScores()
+    assert scores.accumulate(thermal, rgb, rgb) == scores.accumulate(thermal, luminance, luminance)
+
+
+def test_fusion_scores_keep_nothing_of_a_bad_triple():
+    scores = FusionScores()
+    with pytest.raises(ValueError, match='one size'):
+        scores.accumulate(_texture(48, 48), _texture(48, 50), _texture(48, 48))
+    assert scores.per_image == []
+    assert set(scores.mean().values()) == {None}
+
+
+def test_confusion_matrix_by_hand():
+    matrix = ConfusionMatrix(['background', 'car', 'person'])
+    matrix.accumulate(grey([0, 0, 1], [1, 2, 255]), grey([0, 1, 1], [1, 0, 2]))
+    assert matrix.matrix.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
+    assert matrix.iou().tolist() == pytest.approx([1 / 3, 2 / 3, 0])
+    assert matrix.miou() == pytest.approx(1 / 3)
+    assert matrix.miou(background=False) == pytest.approx(1 / 3)
+
+
+def test_confusion_matrix_is_one_over_the_set():
+    """Not the mean of the per-image scores, which would be (1 + 0) / 2 for the car."""
+    matrix = ConfusionMatrix(['background', 'car'])
+    matrix.accumulate(grey([1, 1, 1]), grey([1, 1, 1]))
+    matrix.accumulate(grey([1]), grey([0]))
+    assert matrix.iou()[1] == pytest.approx(0.75)
+
+
+def test_absent_classes_are_left_out_and_named():
+    matrix = ConfusionMatrix(['background', 'car', 'bicycle', 'bus'])
+    matrix.accumulate(grey([0, 1, 1]), grey([0, 1, 3]))
+    iou = matrix.iou()
+    assert iou[:2].tolist() == [1.0, 0.5]
+    assert math.isnan(iou[2])
+    assert iou[3] == 0  # never labelled, but predicted
+    assert matrix.absent() == ('bicycle', 'bus')
+    assert matrix.miou() == pytest.approx(0.5)
+    assert matrix.miou(background=False) == pytest.approx(0.25)
+    assert 'absent from the labels: bicycle, bus' in matrix.table()
+    assert 'mIoU 50.00 with, 25.00 without background' in matrix.table()
+
+
+def test_an_empty_confusion_matrix_has_no_score():
+    assert math.isnan(ConfusionMatrix(['background', 'car']).miou())
+
+
+@pytest.mark.parametrize(
+    ('labels', 'predicted', 'message'),
+    [
+        (grey([0, 4]), grey([0, 0]), r'labels contain the ids \[4\].*background, car'),
+        (grey([0, 1]), grey([0, 255]), r'prediction contain the ids \[255\]'),
+        (grey([0, 1]), grey([0]), 'differ in size'),
+    ],
+)
+def test_confusion_matrix_refuses_unknown_ids(labels, predicted, message):
+    matrix = ConfusionMatrix(['background', 'car'])
+    with pytest.raises(ValueError, match=message):
+        matrix.accumulate(labels, predicted)
+    assert not matrix.matrix.any()
+
+
+def test_vif_and_qabf_are_fast():
+    images = [_texture(480, 640, seed) for seed in range(3)]
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        metrics.vif(*images)
+        metrics.qabf(*images)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+
+
+ANCHORS = {
+    'mean': {
+        'EN': 5.6865, 'SD': 21.7945, 'SF': 5.8486, 'AG': 1.9999, 'VIF': 0.7339, 'Qabf': 0.3734,
+    },
+    'maximum': {
+        'EN': 6.6179, 'SD': 40.9249, 'SF': 11.0562, 'AG': 3.5983, 'VIF': 1.1025, 'Qabf': 0.7513,
+        'hot': 1.0,
+    },
+}  # fmt: skip
+
+
+def test_anchors_on_street_rgbt(shared_data):
+    """The 42 test pairs: mean of the sources and their pixel-wise maximum."""
+    street_test = shared_data / 'street_rgbt' / 'test'
+    scores = {name: FusionScores() for name in ANCHORS}
+    for path in sorted((street_test / 'ir').glob('*.png')):
+        thermal = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        bgr = cv2.imread(str(street_test / 'vi' / f'{path.stem}.jpg'))
+        visible = metrics.luminance(bgr[..., ::-1])
+        mean = np.round((thermal.astype(np.float64) + visible) / 2)
+        scores['mean'].accumulate(thermal, visible, mean)
+        scores['maximum'].accumulate(thermal, visible, np.maximum(thermal, visible))
+    for name, anchors in ANCHORS.items():
+        assert len(scores[name].per_image) == 42
+        reached = scores[name].mean()
+        assert {key: reached[key] for key in anchors} == pytest.approx(anchors, abs=1e-3)
+
+
+def _texture(height, width, seed=0):
+    noise = np.random.default_rng(seed).uniform(0, 255, (height, width))
+    smooth = cv2.GaussianBlur(noise, (0, 0), 1.5)
+    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def _slow_vifp(reference, distorted):
+    ref, dist = reference.astype(float), distorted.astype(float)
+    numerator = denominator = 0.0
+    for scale, taps in enumerate((17, 9, 5, 3)):
+        axis = np.arange(taps) - taps // 2
+        window = np.exp(-(axis[:, None] ** 2 + axis[None] ** 2) / (2 * (taps / 5) ** 2))
+        window /= window.sum()
+        if scale:
+            ref, dist = (_valid(x, window)[::2, ::2] for x in (ref, dist))
+        mu1, mu2 = _valid(ref, window), _valid(dist, window)
+        s1 = np.maximum(_valid(ref * ref, window) - mu1**2, 0)
+        s2 = np.maximum(_valid(dist * dist, window) - mu2**2, 0)
+        s12 = _valid(ref * dist, window) - mu1 * mu2
+        for v1, v2, v12 in zip(s1.ravel(), s2.ravel(), s12.ravel(), strict=True):
+            g = v12 / (v1 + 1e-10)
+            sv = v2 - g * v12
+            if v1 < 1e-10:
+                g, sv, v1 = 0, v2, 0
+            if v2 < 1e-10:
+                g, sv = 0, 0
+            if g < 0:
+                g, sv = 0, v2
+            sv = max(sv, 1e-10)
+            numerator += math.log10(1 + g * g * v1 / (sv + 2))
+            denominator += math.log10(1 + v1 / 2)
+    return numerator / denominator
+
+
+def _valid(image, window):
+    patches = np.lib.stride_tricks.sliding_window_view(image, window.shape)
+    return np.einsum('ijkl,kl->ij', patches, window)

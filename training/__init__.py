@@ -1,0 +1,1 @@
+"""Offline training of MAFS networks; nothing in `mafs_ros` imports it."""
