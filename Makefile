@@ -3,6 +3,7 @@
 # make demo BAG=PATH                 the same with a rosbag2 (sqlite3 or mcap)
 # make test                          lint and all tests
 # make lint                          ruff and mypy
+# make readme                        renews the README's table of parameters from the code
 # make clean                         removes the .venv and what the tools leave behind
 #
 # Each makes a .venv with what it needs first; PYTHON=python3.12 chooses the interpreter.
@@ -12,21 +13,21 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 PYTHON = $(shell for python in python3 python3.12 python3.11 python3.13 python3.10; do \
-	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
-	2>/dev/null && echo $$python && break; done)
+	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 
 # The .venv has its own ROS; one that the shell has sourced would be found before it.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint readme clean
 help:
 	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile
 
 demo: $(VENV)/demo.stamp
-	$(PY) -m mafs_ros.demo $(if $(RGB),--rgb "$(RGB)") $(if $(THERMAL),--thermal "$(THERMAL)") \
-		$(if $(BAG),--bag "$(BAG)")
+	@$(PY) -m mafs_ros.demo $(if $(RGB),--rgb "$(RGB)") \
+		$(if $(THERMAL),--thermal "$(THERMAL)") $(if $(BAG),--bag "$(BAG)")
 
 test: lint
 	$(PY) -m pytest
@@ -35,14 +36,19 @@ lint: $(VENV)/test.stamp
 	$(PY) -m ruff check
 	$(PY) -m mypy
 
+readme: $(VENV)/demo.stamp
+	{ sed '/^<!-- python3 -m mafs_ros.parameters markdown/q' README.md; \
+	$(PY) -m mafs_ros.parameters markdown; sed -n '/^<!-- end -->/,$$p' README.md; } > README.tmp
+	mv README.tmp README.md
+
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(PY):
 	@test "$$(uname -sm)" = "Linux x86_64" || { echo "make: the ROS 2 wheels are for Linux on \
 	x86-64, this is $$(uname -sm): build the package in a colcon workspace (README.md)" >&2; exit 1; }
-	@test -n "$(PYTHON)" || { echo "make: found no Python 3.10 to 3.13; name one with \
-	PYTHON=/path/to/python" >&2; exit 1; }
+	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { echo "make: Python 3.10 to 3.13 is needed, got \
+	'$(PYTHON)'; name another with PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "Making $(VENV) with $(PYTHON); the first time this downloads about 600 MB."
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: could not make $(VENV); on Debian \
 	and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }

@@ -127,7 +127,7 @@ class Bag:
         path = self.path
         if not path.exists():
             raise FileNotFoundError(f'{path}: there is no such bag')
-        if path.suffix == '.bag':
+        if path.is_file() and path.suffix == '.bag':
             raise BagError(f'{path}: is a ROS 1 bag, expected a rosbag2; '
                            f'`rosbags-convert --src {path} --dst NEW` makes one of it')
         if path.is_file() and path.suffix not in ('.mcap', '.db3'):

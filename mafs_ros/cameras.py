@@ -5,8 +5,8 @@
     python3 -m mafs_ros.cameras --ros-args -p bag:=drive.mcap -p speed:=0.5
 
 Simulated cameras may be late, jitter, drop images and look askew. Stamps are those of the
-scheduled acquisition, never of the publication; a bag keeps its own. At the end one line of JSON
-on stdout says what was sent.
+scheduled acquisition, never of the publication; a bag keeps its own. On stdout come lines of JSON:
+the progress of rendering, and at the end what was sent.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from mafs_ros.parameters import Parameter, ParameterError, declare_parameters
 
 SECOND = 10 ** 9
 AHEAD = 16   # messages that wait ready for their time
+LATE_MS = 500.0
 
 PARAMETERS: tuple[Parameter, ...] = (
     # topics
@@ -226,6 +227,7 @@ def generated_shots(values: dict[str, Any], frames: int | None,
     rate = values['rate_hz']
     thermal_rate = values['thermal_rate_hz'] or rate
     cycle = values['cycle']
+    with_labels = bool(values['labels_topic'])
     frame_ids = {'rgb': values['rgb_frame_id'], 'thermal': values['thermal_frame_id'],
                  'labels': values['rgb_frame_id']}
 
@@ -234,10 +236,9 @@ def generated_shots(values: dict[str, Any], frames: int | None,
         arrays = images(number)
         arrays['thermal'] = misalign(arrays['thermal'], values)
         return {camera: unstamped(array, frame_ids[camera])
-                for camera, array in arrays.items()}
+                for camera, array in arrays.items() if camera != 'labels' or with_labels}
 
     def shots(camera: str, own_rate: float) -> Iterator[Shot]:
-        with_labels = camera == 'rgb' and values['labels_topic']
         offset = values['thermal_stamp_offset_s'] if camera == 'thermal' else 0.0
         rng = np.random.default_rng((values['seed'], ord(camera[0])))
         index = 0
@@ -249,12 +250,14 @@ def generated_shots(values: dict[str, Any], frames: int | None,
             stamp = due + round(SECOND * offset)
             message = None if lost < values['dropout'] else content[camera]
             yield Shot(camera, due, stamp, message)
-            if with_labels and message is not None:
+            if with_labels and camera == 'rgb' and message is not None:
                 yield Shot('labels', due, stamp, content['labels'])
             index += 1
 
     for number in range(cycle):
         messages(number)
+        if number % 10 == 9 or number == cycle - 1:
+            print(json.dumps({'rendered': number + 1, 'of': cycle}), flush=True)
     return heapq.merge(shots('rgb', rate), shots('thermal', thermal_rate),
                        key=lambda shot: shot.due)
 
@@ -396,6 +399,7 @@ class Cameras:
         self.sent = dict.fromkeys(self._publishers, 0)
         self.lost = dict.fromkeys(self._publishers, 0)
         self.late_ms: deque[float] = deque(maxlen=10_000)
+        self._warned = False
 
     def wait_for_subscribers(self, count: int, timeout_s: float) -> None:
         """Return once both topics have `count` matched subscriptions; else raise TimeoutError."""
@@ -426,7 +430,7 @@ class Cameras:
             _sleep_until(start + shot.due)
             stamp = shot.stamp if shot.recorded else epoch + shot.stamp
             published = self._publish(shot, stamp)
-            self.late_ms.append((published - start - shot.due) / 1e6)
+            self._note_lateness((published - start - shot.due) / 1e6)
             if log:
                 topic = self._publishers[shot.camera].topic_name
                 log.writerow((topic, stamp, published))
@@ -443,6 +447,14 @@ class Cameras:
         self._publishers[shot.camera].publish(message)
         self.sent[shot.camera] += 1
         return now
+
+    def _note_lateness(self, late_ms: float) -> None:
+        if late_ms > LATE_MS and not self._warned:
+            self._warned = True
+            self._node.get_logger().warning(
+                f'an image is published {late_ms:.0f} ms late: reading or rendering does not keep '
+                'up (for the simulation, see parameter cycle)')
+        self.late_ms.append(late_ms)
 
     def finish(self, timeout_s: float = 5.0) -> None:
         """Wait until reliable receivers have acknowledged all images."""

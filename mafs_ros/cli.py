@@ -10,9 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mafs_ros import __version__, fuse, info
+from mafs_ros import __version__, complexity, convert_checkpoint, fuse, info
+from mafs_ros.errors import one_line
 
-COMMANDS = (fuse, info)
+COMMANDS = (fuse, info, convert_checkpoint, complexity)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -42,10 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ImportError as error:
-        print(f'mafs {args.command}: {error}; README.md says what to install', file=sys.stderr)
+        print(f'mafs {args.command}: {one_line(error)}; README.md says what to install',
+              file=sys.stderr)
         return 1
     except (OSError, ValueError, RuntimeError) as error:
-        print(f'mafs {args.command}: {error}', file=sys.stderr)
+        print(f'mafs {args.command}: {one_line(error)}', file=sys.stderr)
         return 1
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mafs_ros.errors import one_line
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -56,7 +58,7 @@ def add_parser(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fuse all pairs; returns 1 where one was skipped, raises OSError or ValueError before that."""
+    """Fuse all pairs; returns 1 where one was skipped, raises OSError or ValueError for all."""
     if (args.thermal_scaling == 'fixed') != (args.thermal_range is not None):
         args.usage_error('--thermal-scaling fixed and --thermal-range LOW HIGH go together')
     if args.thermal_range is not None:
@@ -142,7 +144,7 @@ def fuse_pairs(pairs: list[Pair], perception: Perception, table: ClassTable,
         try:
             result = perception(read_rgb(rgb_file), read_thermal(thermal_file), 0.0)
         except (OSError, ValueError, RuntimeError) as error:
-            tqdm.write(f'mafs fuse: skipped {name}: {error}', file=sys.stderr)
+            tqdm.write(f'mafs fuse: skipped {name}: {one_line(error)}', file=sys.stderr)
             skipped += 1
             continue
         images = {'fused': result.fused, 'labels': result.labels,

@@ -4,6 +4,7 @@ Counting and judging run without ROS; only `diagnostic_array` makes a message. A
 bounded. Times are seconds of `time.monotonic()` unless said.
 """
 
+import math
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from statistics import median
@@ -75,22 +76,18 @@ class Events:
 
 
 class Throttle:
-    """Lets a message of one kind through every `period_s` seconds and counts the others."""
+    """Lets a message of one kind through every `period_s` seconds."""
 
     def __init__(self, period_s: float = 5.0) -> None:
         self._period_s = period_s
         self._last: dict[str, float] = {}
-        self._withheld: dict[str, int] = {}
 
-    def take(self, kind: str, now: float) -> str | None:
-        """What to append to the message ('' or ' (7 more like it)'), or None to stay silent."""
-        last = self._last.get(kind)
-        if last is not None and now - last < self._period_s:
-            self._withheld[kind] = self._withheld.get(kind, 0) + 1
-            return None
+    def take(self, kind: str, now: float) -> bool:
+        """Whether it is time again for a message of this kind; then it counts as given."""
+        if now - self._last.get(kind, -math.inf) < self._period_s:
+            return False
         self._last[kind] = now
-        more = self._withheld.pop(kind, 0)
-        return f' ({more} more like it before)' if more else ''
+        return True
 
 
 @dataclass
@@ -198,7 +195,7 @@ def camera_status(camera: CameraHealth, now: float, stale_s: float) -> Status:
 
 def silence(camera: CameraHealth, now: float) -> str:
     """'no thermal message on /thermal/image for 5 s'."""
-    return f'no {camera.name} message on {camera.topic} for {camera.silent_s(now):.0f} s'
+    return f'no {camera.name} message on {camera.topic} for {int(camera.silent_s(now))} s'
 
 
 def pairing_status(counters: PairingCounters, pairs: Events, now: float, stale_s: float,

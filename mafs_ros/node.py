@@ -9,7 +9,9 @@ Worker, turns pairs into images and publishes them.
 """
 
 import json
+import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -17,6 +19,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,11 +35,12 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
+from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
 from mafs_ros import health
+from mafs_ros.errors import one_line
 from mafs_ros.health import CameraHealth, Events, FrameHealth, Status, Throttle
 from mafs_ros.images import ImageError, image_message, rgb_from_message, thermal_from_message
 from mafs_ros.labels import ClassTable, overlay
@@ -114,12 +118,29 @@ class Inputs:
     subscriptions: list[Any] = field(default_factory=list)
 
 
+class RosLogHandler(logging.Handler):
+    """Sends what the layers without ROS log to the node's log."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        super().__init__()
+        self._logger = node.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.ERROR:
+            self._logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(text)
+        else:
+            self._logger.info(text)
+
+
 class MafsNode(LifecycleNode):
     """See the module. Raises ParameterError where a parameter given at the start is impossible."""
 
     def __init__(self) -> None:
         super().__init__('mafs', automatically_declare_parameters_from_overrides=True)
-        self.throttle = Throttle()
+        self._throttle = Throttle()
         self._session: Session | None = None
         self._inputs: Inputs | None = None
         for unknown in declare_parameters(self):
@@ -318,10 +339,12 @@ class MafsNode(LifecycleNode):
         """The full name of the topic subscribed for 'rgb' or 'thermal', remappings included."""
         name = self._value(f'{camera}_topic')
         try:
-            topic = self.resolve_topic_name(name)
+            validate_topic_name(name)
         except InvalidTopicNameException as error:
-            raise ParameterError(f'parameter {camera}_topic: got {name!r}, expected a topic name: '
-                                 f'{one_line(error)}') from None
+            reason = str(error).splitlines()[0].rstrip(':')
+            raise ParameterError(f'parameter {camera}_topic: got {name!r}, expected the name of a '
+                                 f'topic ({reason})') from None
+        topic = self.resolve_topic_name(name)
         if self._value(f'{camera}_transport') == 'compressed':
             topic = f'{topic.removesuffix("/compressed")}/compressed'
         return topic
@@ -344,12 +367,12 @@ class MafsNode(LifecycleNode):
 
         try:
             return subscribe(SubscriptionEventCallbacks(
-                incompatible_qos=lambda _: self._on_incompatible_qos(camera),
-                message_lost=lambda event: self._on_lost(camera, event.total_count_change)))
+                incompatible_qos=partial(self._on_incompatible_qos, camera),
+                message_lost=partial(self._on_lost, camera)))
         except UnsupportedEventTypeError:  # a middleware that does not know them
             return subscribe(SubscriptionEventCallbacks())
 
-    def _on_incompatible_qos(self, camera: CameraHealth) -> None:
+    def _on_incompatible_qos(self, camera: CameraHealth, event: Any) -> None:
         offers = [f'{publisher.node_namespace.rstrip("/")}/{publisher.node_name}'
                   for publisher in self.get_publishers_info_by_topic(camera.topic)
                   if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT]
@@ -358,8 +381,8 @@ class MafsNode(LifecycleNode):
             f'best_effort, this node requests {self._value("input_reliability")}: no image comes '
             'from there; set input_reliability to best_effort'))
 
-    def _on_lost(self, camera: CameraHealth, count: int) -> None:
-        camera.lost += count
+    def _on_lost(self, camera: CameraHealth, event: Any) -> None:
+        camera.lost += event.total_count_change
         self.warn(f'{camera.name} lost', (
             f'{camera.lost} {camera.name} messages on {camera.topic} were lost on the way: give '
             'the camera and this node the Fast DDS profile of mafs_ros (config/fastdds_shm.xml), '
@@ -367,9 +390,8 @@ class MafsNode(LifecycleNode):
 
     def warn(self, kind: str, text: str) -> None:
         """A warning, at most one of a kind in a few seconds."""
-        more = self.throttle.take(kind, time.monotonic())
-        if more is not None:
-            self.get_logger().warning(text + more)
+        if self._throttle.take(kind, time.monotonic()):
+            self.get_logger().warning(text)
 
     # health
 
@@ -438,7 +460,8 @@ class Worker(threading.Thread):
                 self._process(*pair)
             except Exception as error:
                 self.frames.fail(time.monotonic(), one_line(error))
-                self._node.warn('frame', f'frame skipped: {one_line(error)}')
+                self._node.warn('frame', f'frame skipped ({self.frames.failed} so far): '
+                                         f'{one_line(error)}')
                 self._node.get_logger().debug(traceback.format_exc())
 
     def _process(self, rgb: Arrival, thermal: Arrival) -> None:
@@ -447,23 +470,29 @@ class Worker(threading.Thread):
         if not wanted:
             self.frames.not_subscribed += 1
             return
-        start = time.monotonic()
+        watch = Stopwatch()
         rgb_image = self._image(self._rgb, rgb, rgb_from_message)
         thermal_image = self._image(self._thermal, thermal, thermal_from_message)
         if rgb_image is None or thermal_image is None:
             self.frames.bad_image += 1
             return
-        converted = time.monotonic()
+        watch.lap('conversion')
         self._node.prepare(self._session, *rgb_image.shape[:2])
         perceived = self._session.perception(rgb_image, thermal_image, seconds(thermal))
-        before_output = time.monotonic()
-        self._publish(wanted, perceived, rgb.header)
-        end = time.monotonic()
+        watch.restart(perceived.timings_ms)
+        if 'fused' in wanted:
+            wanted['fused'].publish(image_message(perceived.fused, 'rgb8', rgb.header))
+        if 'labels' in wanted:
+            wanted['labels'].publish(image_message(perceived.labels, 'mono8', rgb.header))
+        watch.lap('publishing')
+        latency_ms = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
         age_ms = 1000 * (self._node.get_clock().now().nanoseconds / 1e9 - seconds(rgb))
-        self.frames.publish(end, latency_ms=1000 * (end - max(rgb.at, thermal.at)), age_ms=age_ms,
-                            steps_ms={'conversion': 1000 * (converted - start),
-                                      **perceived.timings_ms,
-                                      'publishing': 1000 * (end - before_output)})
+        if 'overlay' in wanted:
+            shown = overlay(perceived.fused, perceived.labels, self._session.table,
+                            self._session.overlay_alpha)
+            wanted['overlay'].publish(image_message(shown, 'rgb8', rgb.header))
+            watch.lap('overlay')
+        self.frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms)
 
     def _image(self, camera: CameraHealth, arrival: Arrival,
                convert: Callable[[Any], np.ndarray]) -> np.ndarray | None:
@@ -473,19 +502,28 @@ class Worker(threading.Thread):
         except ImageError as error:
             camera.refused(time.monotonic(), one_line(error))
             self._node.warn(f'{camera.name} image',
-                            f'{camera.name} image on {camera.topic} skipped: {one_line(error)}')
+                            f'{camera.name} image on {camera.topic} skipped ({camera.bad} so '
+                            f'far): {one_line(error)}')
             return None
 
-    def _publish(self, wanted: dict[str, Any], perceived: Any, header: Any) -> None:
-        """Publish what is wanted, under the header of the RGB image."""
-        if 'fused' in wanted:
-            wanted['fused'].publish(image_message(perceived.fused, 'rgb8', header))
-        if 'labels' in wanted:
-            wanted['labels'].publish(image_message(perceived.labels, 'mono8', header))
-        if 'overlay' in wanted:
-            shown = overlay(perceived.fused, perceived.labels, self._session.table,
-                            self._session.overlay_alpha)
-            wanted['overlay'].publish(image_message(shown, 'rgb8', header))
+
+class Stopwatch:
+    """Milliseconds of one step after the other."""
+
+    def __init__(self) -> None:
+        self.steps_ms: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        """The step `name` took the time since the step before."""
+        now = time.monotonic()
+        self.steps_ms[name] = 1000 * (now - self._last)
+        self._last = now
+
+    def restart(self, steps_ms: dict[str, float]) -> None:
+        """The time since the step before is accounted for by these."""
+        self.steps_ms.update(steps_ms)
+        self._last = time.monotonic()
 
 
 def scaler_from(values: dict[str, Any]) -> ThermalScaler:
@@ -518,11 +556,6 @@ def describe(message: Any) -> str:
     return f'{message.width}x{message.height} {message.encoding}'
 
 
-def one_line(error: Exception) -> str:
-    """The text of an error on one line; errors without a text give their type."""
-    return ' '.join(str(error).split()) or type(error).__name__
-
-
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; returns the exit code (1: it could not start)."""
     stop = threading.Event()
@@ -533,20 +566,21 @@ def main(args: list[str] | None = None) -> int:
     try:
         return run(sys.argv if args is None else args, stop)
     except Exception as error:
-        print(f'mafs_node: {one_line(error)}', file=sys.stderr)
+        # Without the places in rcl's own source: ', at /project/src/parser.c:271'.
+        print(f'mafs_node: {re.sub(", at /[^ ,]+", "", one_line(error))}', file=sys.stderr)
         return 1
 
 
 def run(args: list[str], stop: threading.Event) -> int:
     """The node's whole life; raises ParameterError and rclpy's errors for bad arguments."""
-    foreign = remove_ros_args(args)[1:]
-    if foreign:
+    if foreign := words_for_nobody(args[1:]):
         raise ParameterError(f'got arguments {" ".join(foreign)}, expected parameters as '
                              '--ros-args -p NAME:=VALUE (names: ros2 param list, or the README)')
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     try:
         node = MafsNode()
+        logging.getLogger('mafs_ros').addHandler(RosLogHandler(node))
         try:
             if node.get_parameter('autostart').value and not node.start():
                 return 1
@@ -560,6 +594,17 @@ def run(args: list[str], stop: threading.Event) -> int:
     finally:
         executor.shutdown()
         rclpy.try_shutdown()
+
+
+def words_for_nobody(args: list[str]) -> list[str]:
+    """Arguments outside --ros-args ... --; NAME:=VALUE among them would only rename a topic."""
+    words, for_ros = [], False
+    for word in args:
+        if word in ('--ros-args', '--'):
+            for_ros = word == '--ros-args'
+        elif not for_ros:
+            words.append(word)
+    return words
 
 
 if __name__ == '__main__':

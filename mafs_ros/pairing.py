@@ -422,7 +422,6 @@ class Pairing:
         camera = self._cameras[index]
         self._clear_waiting(index)
         camera.newest = camera.floor = None
-        camera.gaps.clear()
         camera.late_in_a_row = 0
 
     def _clear_waiting(self, index: int) -> None:

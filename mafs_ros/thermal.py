@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MODES = ('percentile', 'fixed', 'as_is')
+MODES = ('auto', 'percentile', 'fixed', 'as_is')
 UNITS = ('counts', 'kelvin')
 
 ThermalImage = NDArray[Any]  # uint8, uint16 or float32 [H,W]
@@ -29,6 +29,8 @@ class ThermalScaler:
     """Thermal image to uint8: low and colder become 0, high and warmer 255, linear between.
 
     mode:
+        'auto': 'as_is' for 8-bit images, which the camera has scaled itself, and 'percentile' for
+        others.
         'percentile': low and high follow two percentiles of the image with a time constant, so
         that the picture does not flicker: the range moves by less than a grey level an image.
         Until it has followed, a hot object that enters is white and leaves the background as it
@@ -51,7 +53,7 @@ class ThermalScaler:
 
     def __init__(
         self,
-        mode: str = 'percentile',
+        mode: str = 'auto',
         *,
         low: float = 0.0,
         high: float = 65535.0,
@@ -109,9 +111,12 @@ class ThermalScaler:
                 'a thermal image must be uint8, uint16 or float32 [H,W] and not empty, '
                 f'got {thermal.dtype} {list(thermal.shape)}'
             )
-        if self.mode == 'as_is':
+        mode = self.mode
+        if mode == 'auto':
+            mode = 'as_is' if thermal.dtype == np.uint8 else 'percentile'
+        if mode == 'as_is':
             return self._as_is(thermal)
-        if self.mode == 'fixed':
+        if mode == 'fixed':
             self._range = self._fixed_range(thermal.dtype.name)
         else:
             self._range = self._followed_range(thermal, stamp_s)

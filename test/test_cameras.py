@@ -120,7 +120,7 @@ def receive(labels=False, **values):
 def pairs():
     rng = np.random.default_rng(5)
     return [(rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8),
-             rng.integers(0, 65536, (HEIGHT - 60, WIDTH - 80), dtype=np.uint16))
+             rng.integers(0, 65536, (HEIGHT + 32, WIDTH), dtype=np.uint16))
             for _ in range(6)]
 
 

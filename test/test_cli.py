@@ -17,7 +17,7 @@ import mafs_ros
 from mafs_ros.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
-HEIGHT, WIDTH = 480, 640   # as in the tests of the node: the graph is converted once for all
+HEIGHT, WIDTH = 96, 128
 
 
 def write_pair(folder: Path, name: str, seed: int = 0, depth: type = np.uint16) -> None:
@@ -55,14 +55,15 @@ def pairs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def fuse(folder: Path, *options: str) -> int:
-    return main(['fuse', str(folder / 'rgb'), str(folder / 'thermal'),
-                 '--out', str(folder / 'out'), *options])
+def fuse(folder: Path, *options: str, out: str = 'out', name: str = '') -> int:
+    """Fuse the folders, or the pair `name`, by the backend that starts at once."""
+    files = [str(folder / kind / name) for kind in ('rgb', 'thermal')]
+    return main(['fuse', *files, '--out', str(folder / out), '--backend', 'torch', *options])
 
 
 # mafs
 
-@pytest.mark.parametrize('command', ['fuse', 'info'])
+@pytest.mark.parametrize('command', ['fuse', 'info', 'complexity', 'convert-checkpoint'])
 def test_help_shows_an_example(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, '--help'])
@@ -104,7 +105,14 @@ def test_two_folders_give_three_images_per_pair(pairs, capsys):
         assert labels.max() < 4
         overlay = read(out / f'overlay/{name}.png')
         assert np.array_equal(overlay[labels == 0], fused[labels == 0])
-    assert f'fused 3 of 3 pairs into {out}' in capsys.readouterr().out
+    assert f'fused 3 of 3 pairs into {out} (torch)' in capsys.readouterr().out
+
+
+def test_the_default_engine_makes_nearly_the_same_bytes(pairs):
+    assert fuse(pairs, name='a.png') == 0
+    assert fuse(pairs, '--backend', 'auto', name='a.png', out='default') == 0
+    one, other = (read(pairs / out / 'fused/a.png').astype(int) for out in ('out', 'default'))
+    assert np.abs(one - other).max() <= 1
 
 
 def test_fused_keeps_the_colours_of_the_rgb_image(tmp_path):
@@ -121,19 +129,19 @@ def test_fused_keeps_the_colours_of_the_rgb_image(tmp_path):
 def test_two_files_give_the_same_bytes_as_their_folder(pairs):
     """Stills are scaled one by one: what came before changes nothing."""
     assert fuse(pairs) == 0
-    assert main(['fuse', str(pairs / 'rgb/c.png'), str(pairs / 'thermal/c.png'),
-                 '--out', str(pairs / 'single')]) == 0
+    assert fuse(pairs, name='c.png', out='single') == 0
     for name in ('fused/c.png', 'labels/c.png', 'overlay/c.png'):
         assert (pairs / 'single' / name).read_bytes() == (pairs / 'out' / name).read_bytes()
 
 
-def test_thermal_scaling_reaches_the_network(pairs):
-    assert fuse(pairs) == 0
-    automatic = read(pairs / 'out/fused/a.png')
-    assert fuse(pairs, '--thermal-scaling', 'percentile') == 0
-    assert np.array_equal(read(pairs / 'out/fused/a.png'), automatic)
-    assert fuse(pairs, '--thermal-scaling', 'fixed', '--thermal-range', '0', '1e6') == 0
-    assert not np.array_equal(read(pairs / 'out/fused/a.png'), automatic)
+def test_16_bit_thermal_is_scaled_as_asked(tmp_path):
+    write_pair(tmp_path, 'a')
+    assert fuse(tmp_path) == 0
+    automatic = read(tmp_path / 'out/fused/a.png')
+    assert fuse(tmp_path, '--thermal-scaling', 'percentile') == 0
+    assert np.array_equal(read(tmp_path / 'out/fused/a.png'), automatic)
+    assert fuse(tmp_path, '--thermal-scaling', 'fixed', '--thermal-range', '0', '1e6') == 0
+    assert not np.array_equal(read(tmp_path / 'out/fused/a.png'), automatic)
 
 
 def test_8_bit_thermal_is_taken_as_it_is(tmp_path):
@@ -225,7 +233,8 @@ def test_ctrl_c_leaves_whole_files_and_exit_code_130(pairs):
             os.link(pairs / kind / 'a.png', pairs / kind / f'x{i}.png')
     process = subprocess.Popen(
         [sys.executable, '-m', 'mafs_ros.cli', 'fuse', pairs / 'rgb', pairs / 'thermal',
-         '--out', pairs / 'out', '--backend', 'torch'], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+         '--out', pairs / 'out', '--backend', 'torch'],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list((pairs / 'out/overlay').glob('*.png')):
         assert process.poll() is None and time.monotonic() < deadline

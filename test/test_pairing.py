@@ -73,7 +73,7 @@ class Recorder:
 def check_counters(counters):
     """Every message received is in exactly one bucket."""
     for camera in (counters.rgb, counters.thermal):
-        buckets = dataclasses.asdict(camera)
+        buckets = dict(vars(camera))
         received = buckets.pop('received')
         assert received == sum(buckets.values()), camera
         assert min(buckets.values()) >= 0
@@ -186,6 +186,21 @@ def test_synchronised_cameras_pair_exactly(synchronizer, delay_ms, loss):
 
 
 @BOTH
+def test_passed_over_for_the_next_of_either_camera(synchronizer):
+    start = [(c, 100 * i) for i in range(5) for c in (RGB, THERMAL)]
+    arrived_later = Recorder(synchronizer, 0.09).feed_ms(
+        *start, (THERMAL, 600), (RGB, 520), (RGB, 520), (RGB, 601))   # thermal 500 was lost
+    assert arrived_later.stamps_ms[5:] == [(601, 600)]
+    assert arrived_later.counters.rgb.duplicate == 1
+    arrived_before = Recorder(synchronizer, 0.09).feed_ms(
+        *start, (RGB, 520), (THERMAL, 600), (RGB, 520), (RGB, 601))
+    assert arrived_before.stamps_ms[5:] == [(601, 600)]
+    assert arrived_before.counters.rgb.unpaired_slop == 1
+    in_between = Recorder(synchronizer, 0.09).feed_ms(*start, (RGB, 540), (THERMAL, 600))
+    assert in_between.stamps_ms[5:] == [(540, 600)]   # the next one is hardly nearer: no waiting
+
+
+@BOTH
 @pytest.mark.parametrize('thermal_hz', [9, 25, 30, 60])
 @pytest.mark.parametrize('phase_ms', [0, 9, 16, 24, 30])
 def test_unsynchronised_cameras(synchronizer, thermal_hz, phase_ms):
@@ -240,6 +255,10 @@ def test_silent_camera_is_overflow_and_distant_stamps_are_slop(synchronizer):
     assert apart.pairs == []
     assert apart.counters.rgb.unpaired_slop == 10
     assert apart.counters.rgb.unpaired_overflow == 0
+    behind = Recorder(synchronizer, 0.02, queue_size=2)
+    behind.feed_ms((THERMAL, 900), *((RGB, 33 * i) for i in range(5)))
+    assert behind.counters.rgb.unpaired_slop == 3   # no longer queue would have helped
+    assert behind.counters.rgb.pending == 2
 
 
 @BOTH
@@ -269,6 +288,8 @@ def test_small_disorder_is_no_reset_and_never_goes_back(synchronizer):
     assert recorder.counters.thermal.late == 1
     recorder.feed_ms((RGB, 132), (RGB, 99), (THERMAL, 99), (THERMAL, 132))   # overtaken, in time
     assert recorder.stamps_ms[2:] == [(99, 99), (132, 132)]
+    recorder.feed_ms((THERMAL, 198), (RGB, 165), (THERMAL, 165), (RGB, 198))
+    assert recorder.stamps_ms[4:] == [(165, 165), (198, 198)]
     assert recorder.counters.resets == 0
 
 
@@ -303,7 +324,11 @@ def test_offset_changes_while_running(synchronizer):
     assert recorder.stamps_ms == [(0, 0), (100, 150)]
     assert recorder.counters.thermal.cleared == 1
     assert recorder.counters.thermal.late == 1
-    check_counters(recorder.counters)
+    for offset_s in (-5.0, 5.0):   # no jump of time, and what was there stays known
+        recorder.pairing.thermal_time_offset_s = offset_s
+        recorder.feed_ms((THERMAL, 150))
+    assert recorder.counters.thermal.duplicate == 2
+    assert recorder.counters.resets == 0
 
 
 # Time goes back
@@ -349,6 +374,10 @@ def test_a_stamp_from_far_ahead_heals(synchronizer):
                      (RGB, 200), (THERMAL, 200))
     assert recorder.stamps_ms == [(0, 0), (100, 100), (200, 200)]
     assert recorder.counters.rgb.cleared == 1
+    assert recorder.counters.resets == 1
+    recorder.feed_ms((THERMAL, 3_600_000), (THERMAL, 300), (RGB, 300))   # another event, later
+    assert recorder.stamps_ms[3:] == [(300, 300)]
+    assert recorder.counters.resets == 2
 
 
 @BOTH
@@ -400,8 +429,14 @@ def test_callback_may_ask_for_the_counters(synchronizer):
 def test_two_threads(synchronizer):
     recorder = Recorder(synchronizer, 0.4, queue_size=50)
     arrivals = random_arrivals(1)
-    threads = [threading.Thread(target=lambda c=camera: [
-        recorder.add[c](msg) for to, msg in arrivals if to == c]) for camera in (RGB, THERMAL)]
+
+    def play(camera):
+        for to, msg in arrivals:
+            if to == camera:
+                recorder.add[camera](msg)
+
+    threads = [threading.Thread(target=play, args=[camera], daemon=True)
+               for camera in (RGB, THERMAL)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -538,7 +573,9 @@ def test_mailbox_newest_wins():
 def test_mailbox_close_wakes_and_stays_closed():
     box = Mailbox()
     results = []
-    takers = [threading.Thread(target=lambda: results.append(box.take())) for _ in range(3)]
+    # (daemon: a failing test must not keep the test run from ending)
+    takers = [threading.Thread(target=lambda: results.append(box.take()), daemon=True)
+              for _ in range(3)]
     for taker in takers:
         taker.start()
     box.close()
@@ -571,7 +608,7 @@ def test_mailbox_between_threads_adds_up_in_order():
             if item == 20_000:
                 return
 
-    worker = threading.Thread(target=work)
+    worker = threading.Thread(target=work, daemon=True)
     worker.start()
     for item in range(1, 20_001):
         box.put(item)

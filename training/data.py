@@ -1,7 +1,14 @@
-"""Training pairs: real folders and the simulated street, cropped and augmented."""
+"""Training pairs: real folders and the simulated street, cropped and augmented.
+
+    python -m training.data ROOT [--kind KIND] [--table TABLE]
+
+checks a copy of a data set (training/check_data.py).
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +105,9 @@ class CropSampler:
         rgb = cv2.resize(pair.rgb[area], size, interpolation=smooth).astype(np.float32) / 255
         thermal = cv2.resize(pair.thermal[area], size, interpolation=smooth)
         thermal = thermal.astype(np.float32) / 255
-        labels = cv2.resize(labels[area], size, interpolation=cv2.INTER_NEAREST)
+        labels = np.asarray(
+            cv2.resize(labels[area], size, interpolation=cv2.INTER_NEAREST), np.uint8
+        )
         if rng.random() < 0.5:
             rgb, thermal, labels = rgb[:, ::-1], thermal[:, ::-1], labels[:, ::-1]
         rgb = np.clip(rgb, 0, 1) ** rng.uniform(0.7, 1.4) * rng.uniform(0.6, 1.25)
@@ -114,3 +123,30 @@ def _street_ids(labels: NDArray) -> Image:
     ids = labels.astype(np.uint8)
     ids[ids >= STREET_CLASSES] = IGNORE
     return ids
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Check a copy of a data set; returns 0 when nothing is wrong, else 1."""
+    from training.check_data import check_data
+    from training.datasets import LAYOUTS
+
+    parser = argparse.ArgumentParser(
+        prog="python -m training.data",
+        description="Check a copy of a data set: counts, pairs, sizes, label ids, what is missing "
+        "and where to get it.",
+    )
+    parser.add_argument("root", type=Path, help="folder of the data set")
+    parser.add_argument("--kind", choices=list(LAYOUTS), help="guessed from the folders if absent")
+    parser.add_argument(
+        "--table", help="class table of a folder's labels, name or YAML (default: street)"
+    )
+    args = parser.parse_args(argv)
+    try:
+        return 1 if check_data(args.root, args.kind, args.table) else 0
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

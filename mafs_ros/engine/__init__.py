@@ -36,9 +36,7 @@ def create_engine(
     name = _choose() if backend == "auto" else backend
     found = available_backends()
     if name not in found:
-        raise BackendError(
-            f"unknown backend {name!r}: choose one of auto, {', '.join(BACKENDS)}"
-        )
+        raise BackendError(f"unknown backend {name!r}: choose one of auto, {', '.join(BACKENDS)}")
     if found[name].startswith("not available"):
         raise BackendError(f"backend {name!r} is {found[name]}")
     if name == "openvino":

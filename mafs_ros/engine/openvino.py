@@ -101,9 +101,9 @@ class OpenVinoEngine(Engine):
 
 def _store(model: openvino.Model, path: Path) -> None:
     """Write `path` (.xml) and its .bin so that a reader finds both or neither."""
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.xml")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.stem}.{os.getpid()}.xml")
         openvino.save_model(model, temporary, compress_to_fp16=False)
         os.replace(temporary.with_suffix(".bin"), path.with_suffix(".bin"))
         os.replace(temporary, path)

@@ -21,9 +21,7 @@ class DilatedContext(nn.Module):
             conv(width, width, dilation=dilation, separable=separable) for dilation in dilations
         ]
         self.gather = conv(width * len(self.branches), width, 1)
-        self.refine = nn.Sequential(
-            conv(width, width, separable=separable), nn.BatchNorm2d(width)
-        )
+        self.refine = nn.Sequential(conv(width, width, separable=separable), nn.BatchNorm2d(width))
 
     def forward(self, x: Tensor) -> Tensor:
         gathered = self.gather(torch.cat([branch(x) for branch in self.branches], 1))

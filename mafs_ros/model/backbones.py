@@ -6,23 +6,22 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mafs_ros.model.efficientnet import LITE0, EfficientNetLite
 from mafs_ros.model.resnet import ResNet
+from mafs_ros.model.trunk import Trunk
 
-BACKBONES: dict[str, Callable[[int | None], nn.Module]] = {
+BACKBONES: dict[str, Callable[[int | None], Trunk]] = {
     "resnet50": lambda channels: ResNet((3, 4, 6, 3), channels),
     "resnet101": lambda channels: ResNet((3, 4, 23, 3), channels),
     "resnet152": lambda channels: ResNet((3, 8, 36, 3), channels),
-    "efficientnet_lite0": partial(
-        EfficientNetLite, depths=tuple(row.depth for row in LITE0)
-    ),
+    "efficientnet_lite0": partial(EfficientNetLite, depths=tuple(row.depth for row in LITE0)),
     "efficientnet_lite0_slim": partial(EfficientNetLite, depths=(1, 1, 2, 2, 2, 1)),
 }
 
 
-def build_backbone(name: str, image_channels: int | None) -> nn.Module:
+def build_backbone(name: str, image_channels: int | None) -> Trunk:
     """Build a trunk with `stem`, `stage(i, x)`, `stem_width` and `widths` (strides 4 to 32).
 
     image_channels: channels of the image, or None where the shallow feature extraction feeds
@@ -33,7 +32,7 @@ def build_backbone(name: str, image_channels: int | None) -> nn.Module:
     return BACKBONES[name](image_channels)
 
 
-def load_imagenet(trunk: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def load_imagenet(trunk: Trunk, weights: Mapping[str, Tensor]) -> None:
     """Load ImageNet classification weights into a trunk in place.
 
     weights: torchvision's `resnet*` state_dict, or that of `efficientnet-lite-pytorch`. A
@@ -42,10 +41,10 @@ def load_imagenet(trunk: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
     Raises ValueError where an entry that the trunk needs is missing or has another shape.
     """
-    if isinstance(trunk, ResNet):
-        named = _from_torchvision(trunk, weights)
-    else:
+    if isinstance(trunk, EfficientNetLite):
         named = _from_efficientnet(trunk, weights)
+    else:
+        named = _from_torchvision(trunk, weights)
     state = trunk.state_dict()
     for key, target in state.items():
         source = named.get(key)
@@ -62,8 +61,8 @@ def load_imagenet(trunk: nn.Module, weights: Mapping[str, Tensor]) -> None:
     trunk.load_state_dict(state)
 
 
-def _from_torchvision(trunk: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    norm_index = len(trunk.stem) - 2
+def _from_torchvision(trunk: Trunk, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    norm_index = len(list(trunk.stem.children())) - 2
     named = {}
     for key, value in weights.items():
         key = re.sub(r"^layer(\d)\.", lambda m: f"stages.{int(m[1]) - 1}.", key)
@@ -72,7 +71,9 @@ def _from_torchvision(trunk: nn.Module, weights: Mapping[str, Tensor]) -> dict[s
     return named
 
 
-def _from_efficientnet(trunk: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _from_efficientnet(
+    trunk: EfficientNetLite, weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     named = {"stem.conv.weight": weights["_conv_stem.weight"]}
     named |= _prefixed(weights, "_bn0.", "stem.norm.")
     parts = (
@@ -95,13 +96,14 @@ def _prefixed(weights: Mapping[str, Tensor], old: str, new: str) -> dict[str, Te
     return {new + k[len(old) :]: v for k, v in weights.items() if k.startswith(old)}
 
 
-def _positions(trunk: nn.Module) -> list[tuple[int, int]]:
-    return [(s, p) for s, stage in enumerate(trunk.stages) for p in range(len(stage))]
+def _positions(trunk: Trunk) -> list[tuple[int, int]]:
+    return [(s, p) for s, stage in enumerate(trunk.stages) for p, _ in enumerate(stage.children())]
 
 
 def _kept_blocks(trunk: EfficientNetLite) -> list[int]:
     """Indices, in the full EfficientNet-Lite0, of the blocks that the trunk has kept."""
-    first, kept = 0, []
+    first = 0
+    kept: list[int] = []
     for row, depth in zip(LITE0, trunk.depths, strict=True):
         kept += range(first, first + depth)
         first += row.depth

@@ -18,9 +18,7 @@ class DeepFusion(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, separable: bool = False) -> None:
         super().__init__()
-        self.reduce = ConvNorm(
-            inputs, outputs, separable=separable, activation=nn.LeakyReLU(0.1)
-        )
+        self.reduce = ConvNorm(inputs, outputs, separable=separable, activation=nn.LeakyReLU(0.1))
         self.spatial = nn.Conv2d(1, 1, 3, padding=1, bias=False)
         self.scale = nn.Parameter(torch.zeros(1))
 

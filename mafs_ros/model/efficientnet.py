@@ -12,7 +12,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-NORM = {"eps": 1e-3, "momentum": 0.01}
+from mafs_ros.model.trunk import Trunk
 
 
 class Blocks(NamedTuple):
@@ -43,7 +43,10 @@ def same_pad(x: Tensor, kernel: int) -> Tensor:
 
 
 class InvertedResidual(nn.Module):
-    """Expand, depthwise, project; residual where shapes agree; [B, C, H, W] -> [B, outputs, ...]."""
+    """Expand, depthwise, project; residual where shapes agree.
+
+    [B, inputs, H, W] -> [B, outputs, H/stride, W/stride].
+    """
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int
@@ -55,17 +58,15 @@ class InvertedResidual(nn.Module):
         self.expand = nn.Sequential()
         if expansion != 1:
             self.expand.append(nn.Conv2d(inputs, width, 1, bias=False))
-            self.expand.append(nn.BatchNorm2d(width, **NORM))
+            self.expand.append(_norm(width))
             self.expand.append(nn.ReLU6())
         padding = 0 if self.strided else kernel // 2
         self.depthwise = nn.Sequential(
             nn.Conv2d(width, width, kernel, stride, padding, groups=width, bias=False),
-            nn.BatchNorm2d(width, **NORM),
+            _norm(width),
             nn.ReLU6(),
         )
-        self.project = nn.Sequential(
-            nn.Conv2d(width, outputs, 1, bias=False), nn.BatchNorm2d(outputs, **NORM)
-        )
+        self.project = nn.Sequential(nn.Conv2d(width, outputs, 1, bias=False), _norm(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.expand(x)
@@ -74,7 +75,7 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-class EfficientNetLite(nn.Module):
+class EfficientNetLite(Trunk):
     """EfficientNet-Lite as a trunk: `stem` at stride 2, then four stages at strides 4 to 32.
 
     image_channels: channels of the image (0..1) that the stem's first convolution reads.
@@ -93,7 +94,6 @@ class EfficientNetLite(nn.Module):
         self.depths = tuple(depths)
         rows = [row._replace(depth=depth) for row, depth in zip(LITE0, depths, strict=True)]
         self.widths = tuple(rows[indices[-1]].outputs for indices in STAGE_ROWS)
-        self.stages = nn.ModuleList()
         inputs = self.stem_width
         for indices in STAGE_ROWS:
             stage = nn.Sequential()
@@ -108,10 +108,6 @@ class EfficientNetLite(nn.Module):
                     inputs = outputs
             self.stages.append(stage)
 
-    def stage(self, index: int, x: Tensor) -> Tensor:
-        """Run stage 0 to 3; every stage halves the resolution."""
-        return self.stages[index](x)
-
 
 class Stem(nn.Module):
     """First convolution; [B, channels, H, W] in 0..1 -> [B, outputs, H/2, W/2]."""
@@ -119,8 +115,12 @@ class Stem(nn.Module):
     def __init__(self, channels: int, outputs: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, outputs, 3, 2, bias=False)
-        self.norm = nn.BatchNorm2d(outputs, **NORM)
+        self.norm = _norm(outputs)
 
     def forward(self, image: Tensor) -> Tensor:
         normalised = image * (255 / 128) - 127 / 128
         return F.relu6(self.norm(self.conv(same_pad(normalised, 3))))
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)

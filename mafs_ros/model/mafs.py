@@ -55,7 +55,7 @@ class Mafs(nn.Module):
         encoded = self.encoder(visible, infrared)
         fused = logits = None
         auxiliary: tuple[Tensor, ...] = ()
-        if self.fusion_decoder is not None:
+        if self.fusion_decoder is not None and encoded.fusion is not None:
             fused = self.fusion_decoder(encoded.fusion, encoded.detail)[..., :height, :width]
         if self.segmentation_decoder is not None:
             logits, auxiliary = self.segmentation_decoder(encoded.shallow, encoded.deep)

@@ -96,12 +96,8 @@ class MultiScaleTransformer(nn.Module):
         self.scale = scale
         self.blocks = nn.ModuleList(TransformerBlock(width) for _ in range(3))
         self.norms = nn.ModuleList(ChannelNorm(width) for _ in range(3))
-        self.upsampling = nn.ModuleList(
-            Upsampling(width, separable=separable) for _ in range(2)
-        )
-        self.head = ConvNorm(
-            width, width, bias=True, separable=separable, activation=nn.ReLU()
-        )
+        self.upsampling = nn.ModuleList(Upsampling(width, separable=separable) for _ in range(2))
+        self.head = ConvNorm(width, width, bias=True, separable=separable, activation=nn.ReLU())
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
         size = scale_size(x, self.scale)
@@ -120,9 +116,7 @@ class SummedScales(nn.Module):
     def __init__(self, width: int, scale: int, *, separable: bool = False) -> None:
         super().__init__()
         self.scale = scale
-        self.head = ConvNorm(
-            width, width, bias=True, separable=separable, activation=nn.ReLU()
-        )
+        self.head = ConvNorm(width, width, bias=True, separable=separable, activation=nn.ReLU())
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
         size = scale_size(x, self.scale)

@@ -19,6 +19,10 @@ DEAD = (
     r"seg_decoder\.seg_head\.boundary_conv[12]?\.",
 )
 
+_CONV_NORM = ("conv", "norm")
+_COUPLING = {"F": "shift_first", "G": "shift_second", "H": "scale_second"}
+_EMBED = {"1": "0.conv", "2": "0.norm", "4": "1.conv", "5": "1.norm"}
+_AFM_ORDER = {"obj1_1": 0, "obj1_2": 1, "spr": 2}
 _NORM = (r"\.bn(op|1)?\.", ".norm.")
 _RENAMES: tuple[tuple[str, Any], ...] = (
     # Shallow feature extraction and trunks.
@@ -60,7 +64,10 @@ _RENAMES: tuple[tuple[str, Any], ...] = (
     (r"^encoder\.SIM2\.", "encoder.detail_progressive."),
     (r"\.mlp_(shared|gamma)\.0\.", r".\1."),
     (r"\.mlp_beta\.", ".beta."),
-    (r"^encoder\.rec_decoder\.block(\d)\.", lambda m: f"encoder.refinement.blocks.{int(m[1]) - 1}."),
+    (
+        r"^encoder\.rec_decoder\.block(\d)\.",
+        lambda m: f"encoder.refinement.blocks.{int(m[1]) - 1}.",
+    ),
     (r"(refinement\.blocks\.\d)\.1\.", r"\1.2."),
     (r"(refinement\.blocks\.\d)\.0\.conv\.", r"\1.0."),
     (r"(refinement\.blocks\.\d)\.0\.bn\.", r"\1.1."),
@@ -119,10 +126,6 @@ _RENAMES: tuple[tuple[str, Any], ...] = (
     (r"\.seg_head\.semantic_conv1\.", ".head.semantic_features."),
     (r"\.seg_head\.semantic_conv2\.", ".head.semantic."),
 )
-_CONV_NORM = ("conv", "norm")
-_COUPLING = {"F": "shift_first", "G": "shift_second", "H": "scale_second"}
-_EMBED = {"1": "0.conv", "2": "0.norm", "4": "1.conv", "5": "1.norm"}
-_AFM_ORDER = {"obj1_1": 0, "obj1_2": 1, "spr": 2}
 
 
 class OfficialCheckpoint(NamedTuple):

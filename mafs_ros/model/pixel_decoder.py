@@ -17,9 +17,12 @@ class PixelDecoder(nn.Module):
 
     def __init__(self, width: int, groups: int, *, separable: bool = False) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(_conv_group_norm(width, 1, groups, separable) for _ in range(3))
+        self.lateral = nn.ModuleList(
+            _conv_group_norm(width, 1, groups, separable) for _ in range(3)
+        )
         self.output = nn.ModuleList(
-            nn.Sequential(_conv_group_norm(width, 3, groups, separable), nn.ReLU()) for _ in range(4)
+            nn.Sequential(_conv_group_norm(width, 3, groups, separable), nn.ReLU())
+            for _ in range(4)
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mafs_ros.model.trunk import Trunk
+
 
 class Bottleneck(nn.Module):
     """Residual bottleneck of 1x1, 3x3 and 1x1 convolutions; [B, C, H, W] -> [B, 4w, H/s, W/s]."""
@@ -39,7 +41,7 @@ class Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(x)) + shortcut)
 
 
-class ResNet(nn.Module):
+class ResNet(Trunk):
     """Bottleneck ResNet as a trunk: `stem` at stride 2, then four stages at strides 4 to 32.
 
     blocks: bottlenecks per stage, e.g. (3, 8, 36, 3) for ResNet-152.
@@ -52,13 +54,11 @@ class ResNet(nn.Module):
 
     def __init__(self, blocks: Sequence[int], image_channels: int | None) -> None:
         super().__init__()
-        self.stem = nn.Sequential()
+        stem: list[nn.Module] = [nn.BatchNorm2d(64), nn.ReLU()]
         if image_channels is not None:
-            self.stem.append(nn.Conv2d(image_channels, 64, 7, 2, 3, bias=False))
-        self.stem.append(nn.BatchNorm2d(64))
-        self.stem.append(nn.ReLU())
+            stem.insert(0, nn.Conv2d(image_channels, 64, 7, 2, 3, bias=False))
+        self.stem = nn.Sequential(*stem)
         self.pool = nn.MaxPool2d(3, 2, 1)
-        self.stages = nn.ModuleList()
         inputs = self.stem_width
         for index, (depth, outputs) in enumerate(zip(blocks, self.widths, strict=True)):
             width = outputs // Bottleneck.expansion
@@ -69,5 +69,4 @@ class ResNet(nn.Module):
             inputs = outputs
 
     def stage(self, index: int, x: Tensor) -> Tensor:
-        """Run stage 0 to 3; stage 0 pools first, every stage halves the resolution."""
-        return self.stages[index](self.pool(x) if index == 0 else x)
+        return super().stage(index, self.pool(x) if index == 0 else x)

@@ -46,16 +46,13 @@ class AuxiliaryHeads(nn.Module):
     def __init__(self, config: MafsConfig) -> None:
         super().__init__()
         width, separable = config.segmentation_width, config.separable
-        self.fusions = nn.ModuleList(
-            AuxiliaryFusion(width, separable=separable) for _ in range(3)
-        )
+        self.fusions = nn.ModuleList(AuxiliaryFusion(width, separable=separable) for _ in range(3))
         scales = ((4, 4), (4, 2), (2, 2))
         self.binary = nn.ModuleList(
             Classifier(width, 2, *scale, separable=separable) for scale in scales
         )
         self.semantic = nn.ModuleList(
-            Classifier(width, config.num_classes, *scale, separable=separable)
-            for scale in scales
+            Classifier(width, config.num_classes, *scale, separable=separable) for scale in scales
         )
 
     def forward(self, features: list[Tensor], coarsest: Tensor) -> tuple[Tensor, ...]:

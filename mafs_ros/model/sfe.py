@@ -14,7 +14,8 @@ class ShallowFeatures(nn.Module):
 
     image [B, inputs, H, W] in 0..1 -> (detail [B, detail_width, H/s, W/s],
     stem input [B, stem_width, H/2, W/2] or, without an own stem, the image itself),
-    where s is the config's `detail_stride`.
+    where s is the config's `detail_stride`. Where nothing reads the detail features (no fusion,
+    no own stem) they are the image's cells.
     """
 
     def __init__(self, inputs: int, stem_width: int, config: MafsConfig) -> None:
@@ -23,7 +24,7 @@ class ShallowFeatures(nn.Module):
         width = config.detail_width
         channels, kernel = inputs * self.stride**2, config.detail_kernel
         layers: list[nn.Module] = []
-        for _ in range(config.detail_layers):
+        for _ in range(config.detail_layers if config.fusion or config.own_stem else 0):
             layers += [
                 nn.Conv2d(channels, width, kernel, padding=kernel // 2),
                 nn.BatchNorm2d(width),

@@ -81,9 +81,7 @@ def read_info(path: Path | str) -> ModelInfo:
             header = json.loads(file.read(length))
         metadata = header.get("__metadata__", {})
     except OSError as error:
-        raise WeightsError(
-            f"cannot read model file {path}: {error.strerror or error}"
-        ) from error
+        raise WeightsError(f"cannot read model file {path}: {error.strerror or error}") from error
     except (struct.error, ValueError, AttributeError) as error:
         raise WeightsError(
             f"{path}: this is not a safetensors file (model files are made by "

@@ -51,15 +51,14 @@ class Camera:
         """World polygon [N, 3], cut at the near plane, to pixels [M, 2] (M = 0 when behind)."""
         return self.to_pixels(clip_near(self.to_camera(points)))
 
-    def sees(self, x: float, z: float, radius: float) -> bool:
-        """Whether a thing of this radius in metres around (x, z) can be inside the image."""
+    def sees(self, x: np.ndarray, z: np.ndarray, radius: np.ndarray | float) -> np.ndarray:
+        """Whether things of these radii in metres around (x, z) can be inside the image."""
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
         dx = x - self.x
         depth = sin * dx + cos * z
-        if depth < NEAR_M - radius:
-            return False
-        half = 0.5 * self.width + abs(self.centre_u - 0.5 * self.width)
-        return bool(abs(cos * dx - sin * z) - radius <= half / self.focal * (depth + radius))
+        edge = 0.5 * self.width / self.focal
+        beside = np.abs(cos * dx - sin * z) - radius > edge * (depth + radius)
+        return (depth > NEAR_M - radius) & ~beside
 
     def plane_homography(
         self, origin: np.ndarray, step_u: np.ndarray, step_v: np.ndarray

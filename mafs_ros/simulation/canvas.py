@@ -8,6 +8,9 @@ of colour, temperature and label agree to the pixel.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
@@ -21,14 +24,23 @@ CAR, PERSON, BIKE = 1, 2, 3
 _HALF_TURN = np.linspace(-np.pi / 2, np.pi / 2, 5)
 
 
-def pack(colours: np.ndarray, kelvin: np.ndarray | float, label: int = 0) -> np.ndarray:
-    """Pixel values uint16 [..., 4] of linear colours [..., 3] (1 = white), kelvin and a label."""
+def pack(
+    colours: np.ndarray, kelvin: np.ndarray | float, labels: np.ndarray | int = 0
+) -> np.ndarray:
+    """Pixel values uint16 [..., 4] of linear colours [..., 3] (1 = white), kelvin and labels."""
     colours = np.asarray(colours, np.float32)
     values = np.empty(colours.shape[:-1] + (4,), np.uint16)
     values[..., :3] = np.clip(colours * WHITE, 0, 65535)
-    centi = np.clip(np.asarray(kelvin) * 100.0 - COLDEST, 0, THERMAL_MASK).astype(np.uint16)
-    values[..., 3] = centi | (label << LABEL_SHIFT)
+    centi = np.asarray(kelvin, np.float32) * 100.0 - COLDEST
+    centi = np.clip(centi, 0, THERMAL_MASK).astype(np.uint16)
+    values[..., 3] = centi | (np.uint16(labels) << LABEL_SHIFT)
     return values
+
+
+def pack_one(colour: np.ndarray | list, kelvin: float) -> tuple[int, int, int, int]:
+    """Pixel value of one unlabelled linear colour [3] and kelvin."""
+    red, green, blue = (min(max(int(c * WHITE), 0), 65535) for c in colour)
+    return red, green, blue, min(max(int(kelvin * 100.0) - COLDEST, 0), THERMAL_MASK)
 
 
 def capsules(
@@ -43,17 +55,29 @@ def capsules(
     return np.concatenate([start[:, None] + first, end[:, None] + last], axis=1)
 
 
+def sixteenths(pixels: np.ndarray) -> np.ndarray:
+    """Pixel positions as the int32 sixteenths that the rasteriser takes."""
+    return np.rint(pixels * 16.0).astype(np.int32)
+
+
 def hull(points: np.ndarray) -> np.ndarray:
     """Convex outline [M, 2] of points [N, 2]."""
     return cv2.convexHull(points.astype(np.float32))[:, 0]
+
+
+def _tinted(picture: np.ndarray, factors: np.ndarray, haze: np.ndarray) -> np.ndarray:
+    # OpenCV takes a tuple for every pixel's four channels; its type stubs do not know.
+    scaled = cv2.multiply(picture, tuple(factors.tolist()))  # type: ignore[call-overload]
+    return cv2.add(scaled, tuple(haze.tolist()))  # type: ignore[call-overload]
 
 
 class Canvas:
     """Draws hard-edged shapes with 1/16 pixel accuracy; far haze included."""
 
     def __init__(self, height: int, width: int, haze: np.ndarray, visibility_m: float):
-        self.pixels = np.zeros((height, width, 4), np.uint16)
+        self.pixels = np.empty((height, width, 4), np.uint16)
         self._haze = haze.astype(np.float32)
+        self._haze_value = pack(self._haze[:3], self._haze[3]).astype(float)
         self._visibility = visibility_m
 
     def clearness(self, depth: np.ndarray | float) -> np.ndarray:
@@ -61,48 +85,39 @@ class Canvas:
         return np.exp(-np.asarray(depth, np.float32) / self._visibility)
 
     def values(
-        self,
-        colours: np.ndarray,
-        kelvin: np.ndarray | float,
-        label: int,
-        depth: np.ndarray | float,
-    ) -> list:
-        """Pixel values for `fill`, faded by haze: a list of 4-lists for colours [N, 3]."""
-        clear = self.clearness(depth)[..., None]
-        faded = colours * clear + self._haze[:3] * (1.0 - clear)
-        warm = kelvin * clear[..., 0] + self._haze[3] * (1.0 - clear[..., 0])
-        return pack(faded, warm, label).tolist()
+        self, colours: np.ndarray, kelvin: np.ndarray, labels: np.ndarray | int, depth: np.ndarray
+    ) -> np.ndarray:
+        """Pixel values uint16 [N, 4] for colours [N, 3], faded by haze over depth [N] m."""
+        clear = self.clearness(depth)
+        faded = colours * clear[:, None] + self._haze[:3] * (1.0 - clear)[:, None]
+        return pack(faded, kelvin * clear + self._haze[3] * (1.0 - clear), labels)
 
     def fill(self, outline: np.ndarray, value: list) -> None:
-        """Fill a convex outline [N, 2] in pixels."""
+        """Fill one convex outline [N, 2], pixels; nothing where N < 3."""
         if len(outline) > 2:
-            points = np.rint(outline * 16).astype(np.int32)
-            cv2.fillConvexPoly(self.pixels, points, value, cv2.LINE_8, 4)
+            cv2.fillConvexPoly(self.pixels, sixteenths(outline), value, cv2.LINE_8, 4)
 
-    def fill_any(self, outline: np.ndarray, value: list) -> None:
-        """Fill an outline [N, 2] that may have notches."""
-        if len(outline) > 2:
-            points = np.rint(outline * 16).astype(np.int32)
-            cv2.fillPoly(self.pixels, [points], value, cv2.LINE_8, 4)
-
-    def fill_all(self, outlines: np.ndarray, values: list) -> None:
-        """Fill convex outlines [N, M, 2], the later over the earlier."""
-        points = np.rint(outlines * 16).astype(np.int32)
-        for outline, value in zip(points, values, strict=True):
+    def fill_all(self, outlines: Iterable[np.ndarray], values: list) -> None:
+        """Fill convex outlines given in `sixteenths`, the later over the earlier."""
+        for outline, value in zip(outlines, values, strict=True):
             cv2.fillConvexPoly(self.pixels, outline, value, cv2.LINE_8, 4)
 
-    def relabel(self, outline: np.ndarray, label: int, dim: float = 1.0) -> None:
-        """Give what is already drawn inside a convex outline a label; optionally darken it."""
+    def ring(self, outline: np.ndarray, thickness: int, value: list) -> None:
+        """Draw the closed line along an outline [N, 2], pixels."""
+        cv2.polylines(
+            self.pixels, [sixteenths(outline)], True, value, thickness, cv2.LINE_8, 4
+        )
+
+    def veil(self, outline: np.ndarray, label: int) -> None:
+        """Label what is already drawn inside a convex outline, and darken it by an eighth."""
         box = self._box(outline)
         if box is None:
             return
         x0, y0, x1, y1 = box
-        inside = self._mask(outline, box).astype(bool)
         part = self.pixels[y0:y1, x0:x1]
-        heat = part[..., 3]
-        heat[inside] = (heat[inside] & THERMAL_MASK) | (label << LABEL_SHIFT)
-        if dim < 1.0:
-            part[..., :3][inside] = (part[..., :3][inside] * dim).astype(np.uint16)
+        changed = part - (part >> 3)
+        changed[..., 3] = (part[..., 3] & THERMAL_MASK) | (label << LABEL_SHIFT)
+        cv2.copyTo(changed, self._mask(outline, box), part)
 
     def picture(
         self,
@@ -110,39 +125,44 @@ class Canvas:
         to_pixels: np.ndarray,
         outline: np.ndarray,
         depth: float,
-        mask_levels: list[np.ndarray] | None = None,
+        texels: float,
+        masks: list[np.ndarray] | None = None,
         light: np.ndarray | None = None,
     ) -> None:
         """Draw a flat picture seen in perspective.
 
-        levels: the picture uint16 [h, w, 4] and its halvings; to_pixels: homography from the
-        finest level to pixels; outline: where to draw, pixels [N, 2]; mask_levels: uint8 masks
-        of the picture, drawn where above 127; light: colour factors [3].
+        levels: the picture uint16 [h, w, 4] and its halvings; to_pixels: homography [3, 3] from
+        the finest level to pixels; outline: where to draw, pixels [N, 2]; texels: how many of the
+        finest level one pixel covers; masks: uint8 [h, w] and halvings, drawn where above 127;
+        light: colour factors [3].
         """
         box = self._box(outline)
         if box is None:
             return
         x0, y0, x1, y1 = box
         size = (x1 - x0, y1 - y0)
-        level = self._level(levels, to_pixels, outline)
-        scale = np.diag([float(1 << level), float(1 << level), 1.0])
-        shift = np.array([[1.0, 0.0, -x0], [0.0, 1.0, -y0], [0.0, 0.0, 1.0]])
-        matrix = shift @ to_pixels @ scale
-        drawn = cv2.warpPerspective(
-            levels[level], matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        clear = float(self.clearness(depth))
+        i = min(max(round(math.log2(max(texels, 1e-3))), 0), len(levels) - 1)
+        # (column, row) of level i to the box's pixels.
+        matrix = to_pixels * (1 << i, 1 << i, 1.0)
+        matrix[:2] -= np.outer((x0, y0), matrix[2])
+        source = levels[i]
+        clear = math.exp(-depth / self._visibility)
         factors = np.full(4, clear)
-        if light is not None:
-            factors[:3] *= light
-        if light is not None or clear < 0.97:
-            haze = pack(self._haze[:3], self._haze[3]) * (1.0 - clear)
-            cv2.multiply(drawn, tuple(factors.tolist()), drawn)
-            cv2.add(drawn, tuple(haze.tolist()), drawn)
-        if mask_levels is None:
+        factors[:3] *= 1.0 if light is None else light
+        haze = self._haze_value * (1.0 - clear)
+        plain = light is None and clear > 0.97
+        small_source = source.size < size[0] * size[1] * 4
+        if small_source and not plain:
+            source = _tinted(source, factors, haze)
+        drawn = cv2.warpPerspective(
+            source, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        if not small_source and not plain:
+            drawn = _tinted(drawn, factors, haze)
+        if masks is None:
             mask = self._mask(outline, box)
         else:
-            mask = cv2.warpPerspective(mask_levels[level], matrix, size, flags=cv2.INTER_LINEAR)
+            mask = cv2.warpPerspective(masks[i], matrix, size, flags=cv2.INTER_LINEAR)
             mask = cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
         cv2.copyTo(drawn, mask, self.pixels[y0:y1, x0:x1])
 
@@ -158,15 +178,5 @@ class Canvas:
     def _mask(self, outline: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
         x0, y0, x1, y1 = box
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        points = np.rint((outline - (x0, y0)) * 16).astype(np.int32)
-        cv2.fillConvexPoly(mask, points, 255, cv2.LINE_8, 4)
+        cv2.fillConvexPoly(mask, sixteenths(outline - (x0, y0)), 255, cv2.LINE_8, 4)
         return mask
-
-    def _level(self, levels: list[np.ndarray], to_pixels: np.ndarray, outline: np.ndarray) -> int:
-        # How many texels one pixel covers in the middle of what is drawn.
-        middle = outline.mean(axis=0)
-        steps = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]) + middle
-        texels = cv2.perspectiveTransform(steps[None], np.linalg.inv(to_pixels))[0]
-        (a, b), (c, d) = texels[1:] - texels[0]
-        cover = max(np.sqrt(abs(a * d - b * c)), 1e-3)
-        return int(np.clip(np.rint(np.log2(cover)), 0, len(levels) - 1))

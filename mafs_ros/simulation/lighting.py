@@ -95,5 +95,5 @@ class Lighting:
         drop = np.maximum(lamps[:, 1] - y.astype(np.float32), 0.2)
         squared = (lamps[:, 0] - x.astype(np.float32)) ** 2
         squared += (lamps[:, 2] - z.astype(np.float32)) ** 2
-        squared += drop * drop
+        squared += drop * drop + 1.0  # no lamp is a point
         return (drop / (squared * np.sqrt(squared))).T @ self.lamp_colours.astype(np.float32)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .camera import NEAR_M, Camera
-from .canvas import BIKE, PERSON, Canvas, capsules, hull
+from .canvas import BIKE, PERSON, Canvas, capsules, hull, sixteenths
 from .lighting import Lighting
 from .world import Fixture, Person, Weather
 
 WHEEL_M = 0.33
 SKIN_K = 305.5
+_TURN = np.linspace(0, 2 * np.pi, 17)[:-1]
+_WHEEL = np.stack([np.cos(_TURN), 1.0 + np.sin(_TURN), 0.0 * _TURN], axis=1) * WHEEL_M
+_WHEELS = np.concatenate([_WHEEL - [0.52, 0.0, 0.0], _WHEEL + [0.52, 0.0, 0.0]])
 
 
 class Figure:
@@ -24,6 +29,7 @@ class Figure:
         self.kelvins: list[float] = []
         self.labels: list[int] = []
         self.layers: list[float] = []
+        self.flat: list[bool] = []
 
     def limb(
         self,
@@ -34,8 +40,9 @@ class Figure:
         kelvin: float,
         label: int = PERSON,
         layer: float = 0.0,
+        flat: bool = False,
     ) -> None:
-        """Add a round-ended limb. Higher layers are drawn later at the same distance."""
+        """Add a round-ended limb. Higher layers are drawn later; flat ones have no dark rim."""
         self.starts.append(start)
         self.ends.append(end)
         self.radii.append(radii)
@@ -43,9 +50,15 @@ class Figure:
         self.kelvins.append(kelvin)
         self.labels.append(label)
         self.layers.append(layer)
+        self.flat.append(flat)
 
 
-def _to_world(points: np.ndarray, x: float, z: float, direction: float) -> np.ndarray:
+def _to_world(
+    points: np.ndarray,
+    x: np.ndarray | float,
+    z: np.ndarray | float,
+    direction: np.ndarray | float,
+) -> np.ndarray:
     """Figure axes (forward, up, right) to world. Direction 0 walks away along the street."""
     sin, cos = np.sin(direction), np.cos(direction)
     forward, up, right = points[:, 0], points[:, 1], points[:, 2]
@@ -54,47 +67,71 @@ def _to_world(points: np.ndarray, x: float, z: float, direction: float) -> np.nd
     )
 
 
-def draw_figure(
-    canvas: Canvas, camera: Camera, light: Lighting, figure: Figure, x: float, z: float,
-    direction: float,
-) -> None:  # fmt: skip
-    """Draw all limbs, far ones first, lit each by itself, with a bright side by day."""
-    starts = _to_world(np.array(figure.starts), x, z, direction)
-    ends = _to_world(np.array(figure.ends), x, z, direction)
-    radii = np.array(figure.radii)
+@dataclass(frozen=True)
+class Placed:
+    """A figure and where it is: x, z in metres and the direction it faces."""
+
+    figure: Figure
+    x: float
+    z: float
+    direction: float
+
+
+def prepare(
+    canvas: Canvas, camera: Camera, light: Lighting, placed: list[Placed]
+) -> list[tuple[np.ndarray, list]]:
+    """Outlines in sixteenths and values of every figure's limbs, far ones first.
+
+    Each limb is lit by itself; near figures get a bright side. Empty for figures too close.
+    """
+    counts = [len(p.figure.starts) for p in placed]
+    if not counts:
+        return []
+    limbs = [p.figure for p in placed]
+    x, z, direction = (
+        np.repeat([getattr(p, name) for p in placed], counts) for name in ("x", "z", "direction")
+    )
+    starts = _to_world(np.array([v for f in limbs for v in f.starts]), x, z, direction)
+    ends = _to_world(np.array([v for f in limbs for v in f.ends]), x, z, direction)
+    radii = np.array([v for f in limbs for v in f.radii])
+    layers = np.array([v for f in limbs for v in f.layers])
     first, first_depth = camera.project(starts)
     last, last_depth = camera.project(ends)
-    if min(first_depth.min(), last_depth.min()) <= NEAR_M:
-        return
-    start_px = camera.focal * radii[:, 0] / first_depth
-    end_px = camera.focal * radii[:, 1] / last_depth
-    middle = 0.5 * (starts + ends)
-    depth = 0.5 * (first_depth + last_depth)
-    lit = np.array(figure.colours) * light.at(middle)
-    order = np.argsort(-depth + np.array(figure.layers), kind="stable")
-    outlines = capsules(first, last, np.maximum(start_px, 0.45), np.maximum(end_px, 0.45))
-    labels = np.array(figure.labels)
-    kelvins = np.array(figure.kelvins)
-    far = np.full(len(labels), max(z, 0.5))
-    values = np.empty((len(labels), 4))
-    for label in np.unique(labels):
-        own = labels == label
-        values[own] = canvas.values(lit[own], kelvins[own], int(label), far[own])
-    if figure_px(camera, z) < 45:
-        canvas.fill_all(outlines[order], values[order].tolist())
-        return
-    # The side away from the light: the limb itself; a narrower one towards the light on top.
-    toward = light.to_sun[0] if light.sun.any() else 0.0
+    start_px = np.maximum(camera.focal * radii[:, 0] / first_depth, 0.45)
+    end_px = np.maximum(camera.focal * radii[:, 1] / last_depth, 0.45)
+    colours = np.array([v for f in limbs for v in f.colours])
+    values = canvas.values(
+        colours * light.at(0.5 * (starts + ends)),
+        np.array([v for f in limbs for v in f.kelvins]),
+        np.array([v for f in limbs for v in f.labels]),
+        np.maximum(z, 0.5),
+    )
+    outer = sixteenths(capsules(first, last, start_px, end_px))
+    # The limb itself is the side away from the light; a narrower one on top is the side towards.
+    toward = float(light.to_sun[0]) if light.sun.any() else 0.0
     side = np.stack([0.28 * np.sign(toward) * start_px, -0.1 * start_px], axis=1)
-    inner = capsules(first + side, last + side, 0.62 * start_px, 0.62 * end_px)
-    bright, shaded = values.copy(), values.copy()
+    inner = sixteenths(capsules(first + side, last + side, 0.62 * start_px, 0.62 * end_px))
     contrast = 0.3 if light.sun.any() else 0.14
-    bright[:, :3] = np.minimum(values[:, :3] * (1 + contrast), 65535)
-    shaded[:, :3] = values[:, :3] * (1 - contrast)
-    shaded[:, 3] -= 40.0  # 0.4 K: the rim is seen at a flat angle
-    both = np.stack([outlines[order], inner[order]], axis=1).reshape(-1, *outlines.shape[1:])
-    pair = np.stack([shaded[order], bright[order]], axis=1).reshape(-1, 4)
-    canvas.fill_all(both, pair.tolist())
+    rim = ~np.array([v for f in limbs for v in f.flat])
+    bright, shaded = values.copy(), values.copy()
+    bright[rim, :3] = np.minimum(values[rim, :3] * (1 + contrast), 65535)
+    shaded[rim, :3] = values[rim, :3] * (1 - contrast)
+    shaded[rim, 3] -= 40  # 0.4 K: the rim is seen at a flat angle
+    depth = 0.5 * (first_depth + last_depth) - layers
+    nearest = np.minimum(first_depth, last_depth)
+    found = []
+    for i, end in enumerate(np.cumsum(counts)):
+        own = slice(end - counts[i], end)
+        order = own.start + np.argsort(-depth[own], kind="stable")
+        if nearest[own].min() <= NEAR_M:
+            order = order[:0]
+        if figure_px(camera, placed[i].z) < 45:
+            found.append((outer[order], values[order].tolist()))
+            continue
+        both = np.stack([outer[order], inner[order]], axis=1).reshape(-1, *outer.shape[1:])
+        pair = np.stack([shaded[order], bright[order]], axis=1).reshape(-1, 4)
+        found.append((both, pair.tolist()))
+    return found
 
 
 def figure_px(camera: Camera, z: float) -> float:
@@ -155,9 +192,9 @@ def _head(figure: Figure, person: Person, weather: Weather, neck: tuple, away: f
     crown = (x - 0.012, y + 0.235 * s, r)
     back = (x - 0.05, y + (0.13 if away > 0.3 else 0.19) * s, r)
     layer = 0.3 if away > -0.6 else 0.0
-    figure.limb(crown, back, (0.075 * s, 0.08 * s), person.hair, hair_k, layer=layer)
-    brow = (x + 0.02, y + 0.25 * s, r)
-    figure.limb(crown, brow, (0.07 * s, 0.06 * s), person.hair, hair_k, layer=0.31)
+    figure.limb(crown, back, (0.066 * s, 0.066 * s), person.hair, hair_k, layer=layer, flat=True)
+    brow = (x + 0.025, y + 0.25 * s, r)
+    figure.limb(crown, brow, (0.06 * s, 0.048 * s), person.hair, hair_k, layer=0.31, flat=True)
 
 
 def _trunk(
@@ -167,10 +204,12 @@ def _trunk(
     s = person.height / 1.75
     b = person.build * s
     warm = _clothing(person, weather, 1.0)
-    for part in (-1.0, -0.5, 0.5, 1.0, 0.0):
+    for part in (-1.0, 1.0, -0.5, 0.5, 0.0):
         low = (hips[0], hips[1], hips[2] + part * 0.085 * b)
         high = (chest[0], chest[1] - 0.02 * abs(part), chest[2] + part * 0.125 * b)
-        figure.limb(low, high, (0.095 * b, 0.085 * b), person.shirt, warm, layer=0.06)
+        cloth = person.shirt * (1.0 - 0.18 * part)  # one side is in its own shadow
+        radii = 0.095 * b, 0.085 * b
+        figure.limb(low, high, radii, cloth, warm - 0.3 * abs(part), layer=0.06, flat=True)
     if person.outfit == "coat":
         for part in (-1.0, 1.0, 0.0):
             hem = (hips[0] - 0.02, hips[1] - 0.36 * s, hips[2] + part * 0.11 * b)
@@ -199,8 +238,8 @@ def walker(person: Person, weather: Weather, walked: float, away: float) -> Figu
     thigh, shin = 0.43 * s, 0.42 * s
     legs = []
     for side, cycle in ((-1.0, phase), (1.0, phase + np.pi)):
-        angle = swing * np.sin(cycle)
-        flex = (0.1 + 0.85 * max(0.0, np.cos(cycle)) ** 1.6) if moving else 0.04
+        angle = swing * np.sin(cycle) + (0.14 if moving else 0.0)
+        flex = (0.12 + 0.75 * max(0.0, np.cos(cycle)) ** 1.6) if moving else 0.04
         knee = (thigh * np.sin(angle), -thigh * np.cos(angle))
         lower = angle - flex
         ankle = (knee[0] + shin * np.sin(lower), knee[1] - shin * np.cos(lower))
@@ -248,35 +287,27 @@ def _bicycle(figure: Figure, weather: Weather, variant: int, steer: float = 0.0)
             figure.limb(low, high, (0.09, 0.11), np.full(3, 0.2), k + 0.3, BIKE)
 
 
-def _wheels(
-    canvas: Canvas, camera: Camera, light: Lighting, weather: Weather, x: float, z: float,
-    direction: float,
-) -> None:  # fmt: skip
-    """Both wheels: what shows between the spokes is labelled as bicycle, as annotators do."""
-    turn = np.linspace(0, 2 * np.pi, 17)[:-1]
-    for hub in (-0.52, 0.52):
-        ring = np.stack([hub + WHEEL_M * np.cos(turn), WHEEL_M + WHEEL_M * np.sin(turn),
-                         np.zeros(16)], axis=1)  # fmt: skip
-        world = _to_world(ring, x, z, direction)
-        pixels, depth = camera.project(world)
-        if depth.min() <= NEAR_M:
-            continue
-        canvas.relabel(hull(pixels), BIKE, dim=0.82)
-        size = np.maximum(camera.focal * 0.022 / depth, 0.4)
-        outlines = capsules(pixels, np.roll(pixels, -1, axis=0), size, size)
-        lit = np.full((1, 3), 0.02) * light.at(world.mean(axis=0, keepdims=True))
-        value = canvas.values(lit, weather.air + 0.5, BIKE, np.array([max(z, 0.5)]))
-        canvas.fill_all(outlines, value * 16)
-
-
-def draw_bicycle(
-    canvas: Canvas, camera: Camera, light: Lighting, weather: Weather, item: Fixture, z: float
+def draw_wheels(
+    canvas: Canvas, camera: Camera, light: Lighting, weather: Weather, at: Placed
 ) -> None:
+    """Both wheels: what shows between the spokes is labelled as bicycle, as annotators do."""
+    pixels, depth = camera.project(_to_world(_WHEELS, at.x, at.z, at.direction))
+    if depth.min() <= NEAR_M:
+        return
+    thickness = max(round(camera.focal * 0.045 / float(depth.min())), 1)
+    lit = np.full((1, 3), 0.02) * light.at(np.array([[at.x, WHEEL_M, at.z]]))
+    warm = np.array([weather.air + 0.5])
+    value = canvas.values(lit, warm, BIKE, np.array([max(at.z, 0.5)])).tolist()[0]
+    for ring in (pixels[:16], pixels[16:]):
+        canvas.veil(hull(ring), BIKE)
+        canvas.ring(ring, thickness, value)
+
+
+def bicycle(item: Fixture, weather: Weather) -> Figure:
     """A parked bicycle."""
     figure = Figure()
     _bicycle(figure, weather, item.variant)
-    _wheels(canvas, camera, light, weather, item.x, z, item.phase)
-    draw_figure(canvas, camera, light, figure, item.x, z, item.phase)
+    return figure
 
 
 def _bent(start: tuple, end: tuple, length: float, forward: float) -> tuple:
@@ -287,11 +318,8 @@ def _bent(start: tuple, end: tuple, length: float, forward: float) -> tuple:
     return (start[0] + 0.5 * dx - out * dy, start[1] + 0.5 * dy + out * dx, start[2])
 
 
-def draw_cyclist(
-    canvas: Canvas, camera: Camera, light: Lighting, weather: Weather, person: Person, x: float,
-    z: float, direction: float, ridden: float, away: float,
-) -> None:  # fmt: skip
-    """A rider (person) on a bicycle (bike)."""
+def cyclist(person: Person, weather: Weather, ridden: float, away: float) -> Figure:
+    """A rider (person) on a bicycle (bike) after `ridden` metres, without the wheels."""
     s = person.height / 1.75
     figure = Figure()
     _bicycle(figure, weather, int(person.phase * 2))
@@ -310,30 +338,25 @@ def draw_cyclist(
         elbow = _bent(shoulder, hand, 0.3 * s, -1.0)
         _arm(figure, person, weather, shoulder, elbow, hand, layer=0.04)
     _head(figure, person, weather, (chest[0] + 0.04, chest[1] + 0.06, 0.0), away)
-    _wheels(canvas, camera, light, weather, x, z, direction)
-    draw_figure(canvas, camera, light, figure, x, z, direction)
-    if weather.night:
-        _bicycle_lamp(canvas, camera, x, z, direction)
+    return figure
 
 
-def _bicycle_lamp(
-    canvas: Canvas, camera: Camera, x: float, z: float, direction: float
-) -> None:
-    ahead = np.cos(direction) > 0.0
+def draw_bicycle_lamp(canvas: Canvas, camera: Camera, at: Placed) -> None:
+    """Head or tail lamp of a ridden bicycle, whichever is seen."""
+    ahead = np.cos(at.direction) > 0.0
     spot = np.array([[-0.6 if ahead else 0.65, 0.7, 0.0]])
-    pixels, depth = camera.project(_to_world(spot, x, z, direction))
+    pixels, depth = camera.project(_to_world(spot, at.x, at.z, at.direction))
     radius = max(camera.focal * 0.035 / float(depth[0]), 0.6)
     turn = np.linspace(0, 2 * np.pi, 9)[:-1]
     disc = pixels[0] + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
     glare = np.array([[2.2, 0.1, 0.05]]) if ahead else np.full((1, 3), 4.5)
-    canvas.fill(disc, canvas.values(glare, 295.0, BIKE, np.zeros(1))[0])
+    value = canvas.values(glare, np.array([295.0]), BIKE, np.zeros(1)).tolist()[0]
+    canvas.fill(disc, value)
 
 
-def person_shadow(
-    light: Lighting, person: Person, x: float, z: float
-) -> list[np.ndarray]:
-    """Outline on the ground of a standing figure's shadow."""
+def shadow(light: Lighting, person: Person, x: float, z: float) -> np.ndarray:
+    """Outline [M, 3] on the ground of a standing figure's shadow."""
     h, w = person.height, 0.17
     points = np.array([[x + dx, y, z + dz] for y in (0.0, 0.75 * h) for dx, dz in
                        ((-w, 0.0), (w, 0.0), (0.0, w))] + [[x, h, z]])  # fmt: skip
-    return [light.shadow(points)]
+    return light.shadow(points)

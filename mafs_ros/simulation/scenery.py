@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from .camera import Camera
-from .canvas import WHITE, Canvas, pack
+from .canvas import WHITE, Canvas, pack, pack_one, sixteenths
 from .lighting import Lighting
 from .world import STREET_M, Building, Weather, World
 
@@ -15,6 +15,7 @@ GROUND_TEXELS = 512  # the asphalt's grain repeats every 20.48 m
 SIDE_TEXELS = 1024
 FACADE_TEXELS_PER_M = 10.0
 SKY_MARGIN = 48
+MARKED_FROM_M = 1.0  # nearer ground is below the image
 
 
 def smooth_noise(
@@ -57,7 +58,8 @@ class Sky:
         if weather.night:
             cloud = weather.sky_horizon * 0.8
         colours = colours * (1 - 0.8 * cover) + cloud * 0.8 * cover
-        kelvin = kelvin + cover[..., 0] * 0.6 * (weather.air - 6.0 - kelvin)
+        haze = cv2.GaussianBlur(cover[..., 0], (0, 0), 3.0)
+        kelvin = kelvin + haze * 0.35 * (weather.air - 6.0 - kelvin)
         self._picture = pack(colours, kelvin)
         self._skyline(rng, weather, cols, world.focal)
 
@@ -72,13 +74,13 @@ class Sky:
         leaves = shade * np.array([0.25, 0.34, 0.2])
         outline = np.stack([np.arange(cols), top], 1)
         outline = np.concatenate([outline, [[cols, self._rows], [0, self._rows]]])
-        value = pack(far + clear * leaves, weather.leaves).tolist()
+        value = pack_one(far + clear * leaves, weather.leaves)
         cv2.fillPoly(self._picture, [outline.astype(np.int32)], value)
         for _ in range(rng.integers(4, 16)):
             x, wide = rng.uniform(0, cols), focal * rng.uniform(0.02, 0.08)
             high = focal * rng.uniform(0.03, 0.16)
             grey = shade * rng.uniform(0.5, 1.5) * rng.uniform(0.85, 1.1, 3)
-            value = pack(far + clear * grey, weather.wall - rng.uniform(0, 3)).tolist()
+            value = pack_one(far + clear * grey, weather.wall - rng.uniform(0, 3))
             low, end = int(self._base - high), int(x + wide)
             cv2.rectangle(self._picture, (int(x), low), (end, self._rows), value, -1)
             self._far_windows(rng, weather, int(x), low, end)
@@ -93,18 +95,18 @@ class Sky:
             y = int(rng.integers(top + 2, max(self._base, top + 3)))
             light = rng.uniform(0.1, 1.0) * np.array([1.0, 0.85, 0.6])
             cv2.rectangle(
-                self._picture, (x, y), (x + 1, y + 1), pack(light, weather.wall).tolist(), -1
+                self._picture, (x, y), (x + 1, y + 1), pack_one(light, weather.wall), -1
             )
 
     def draw(self, canvas: Canvas, camera: Camera, yaw: float) -> None:
         """Fill the canvas down to a little below the horizon."""
         rows = int(np.clip(np.ceil(camera.horizon_v) + 4, 1, camera.height))
-        shift_u = -SKY_MARGIN + np.clip((yaw - camera.yaw) * camera.focal, -40, 40)
-        shift_v = camera.horizon_v - self._base
-        matrix = np.array([[1.0, 0.0, shift_u], [0.0, 1.0, shift_v]])
-        canvas.pixels[:rows] = cv2.warpAffine(
-            self._picture, matrix, (camera.width, rows), borderMode=cv2.BORDER_REPLICATE
-        )
+        # So far away, a shift by whole pixels will do.
+        shift_u = SKY_MARGIN - round(np.clip((yaw - camera.yaw) * camera.focal, -40, 40))
+        shift_v = int(np.clip(self._base - round(camera.horizon_v), 0, self._rows - 1))
+        seen = self._picture[shift_v : shift_v + rows, shift_u : shift_u + camera.width]
+        canvas.pixels[: len(seen)] = seen
+        canvas.pixels[len(seen) : rows] = self._picture[-1, 0]
 
 
 class Ground:
@@ -126,20 +128,21 @@ class Ground:
         colours = np.where(on_road, road, np.where(on_paving, paving, beyond)).astype(np.float32)
         kerb = (np.abs(away - edge) < 0.09)[:, None]
         colours = np.where(kerb, np.float32(0.42), colours)
-        texture = np.where(on_road, 0.16, 0.10)[None, :, 0]
+        texture = np.where(on_road[:, 0], 0.16, 0.10).astype(np.float32)[None]
         picture = colours[None] * np.clip(1 + texture * grain + 0.1 * blotch, 0.4, 1.7)[..., None]
         # Wheel tracks and the paving's joints.
         tracks = np.exp(-(((away % max(edge, 3.0)) - 0.5 * edge) ** 2) / 0.5)
-        picture *= (1 - 0.12 * tracks * on_road[:, 0])[None, :, None]
+        tracks = (tracks * on_road[:, 0]).astype(np.float32)[None]
+        picture *= (1 - 0.12 * tracks)[..., None]
         step = int(rng.choice([8, 16]))
         joints = np.ones(shape, np.float32)
         joints[::step] = 0.78
         joints[:, ::step] = 0.78
         joints[:, on_road[:, 0]] = 1.0
         picture *= joints[..., None]
-        kelvin = np.where(on_road[:, 0], weather.road, weather.pavement)[None]
-        heat_blotch = 0.35 * blotch + 0.12 * grain + 0.5 * (tracks * on_road[:, 0])[None]
-        kelvin = kelvin + heat_blotch + np.where(kerb[:, 0], -0.6, 0.0)[None]
+        kelvin = np.where(on_road[:, 0], weather.road, weather.pavement)
+        kelvin = (kelvin + np.where(kerb[:, 0], -0.6, 0.0)).astype(np.float32)[None]
+        kelvin = kelvin + 0.35 * blotch + 0.12 * grain + 0.5 * tracks
         # Patches where the road was dug up.
         for _ in range(rng.integers(0, 4)):
             row, col = rng.integers(GROUND_TEXELS - 100), rng.integers(380, 600)
@@ -149,40 +152,46 @@ class Ground:
         self._levels = self._stretch(pack(picture, kelvin))
 
     @staticmethod
-    def _stretch(picture: np.ndarray) -> list[tuple[float, np.ndarray]]:
-        # Seen at a flat angle a pixel covers much street lengthwise: blur along it by distance.
-        doubled = np.concatenate([picture, picture])
-        levels = [(0.0, doubled)]
-        for start, along, across in ((7.0, 5, 1), (14.0, 17, 3), (28.0, 61, 3), (55.0, 255, 5)):
-            blurred = cv2.blur(doubled, (across, along), borderType=cv2.BORDER_REFLECT)
-            half = GROUND_TEXELS // 2
-            middle = blurred[half : half + GROUND_TEXELS]
-            middle = np.roll(middle, half, axis=0)
-            levels.append((start, np.concatenate([middle, middle])))
+    def _stretch(picture: np.ndarray) -> list[tuple[float, int, np.ndarray]]:
+        """(from metres, texel rows merged, picture) for ever greater distances.
+
+        Seen at a flat angle a pixel covers much street lengthwise, so the picture is blurred along
+        it; it repeats along its rows as far as that distance needs.
+        """
+        levels = [(0.0, 1, np.concatenate([picture, picture]))]
+        for start, along, across, merged, repeat in (
+            (4.0, 3, 1, 1, 2), (6.0, 5, 1, 1, 2), (9.0, 11, 1, 2, 2), (13.0, 23, 1, 4, 3),
+            (19.0, 49, 3, 8, 3), (28.0, 101, 3, 16, 4), (42.0, 221, 5, 32, 12),
+        ):  # fmt: skip
+            above, below = picture[-along:], picture[:along]
+            wrapped = np.concatenate([above, picture, below])
+            blurred = cv2.blur(wrapped, (across, along))[along:-along]
+            blurred = blurred[merged // 2 :: merged]
+            levels.append((start, merged, np.concatenate([blurred] * repeat)))
         return levels
 
     def draw(self, canvas: Canvas, camera: Camera, driven: float, top: int) -> None:
         """Fill the canvas from image row `top` down."""
         texel = GROUND_TEXEL_M
-        period = GROUND_TEXELS * texel
-        origin = np.array([-SIDE_TEXELS / 2 * texel, 0.0, -(driven % period)])
-        matrix = camera.plane_homography(
-            origin, np.array([texel, 0, 0]), np.array([0, 0, texel])
-        )
+        start = -(driven % (GROUND_TEXELS * texel))
         bottom = camera.height
-        for i, (start, level) in enumerate(self._levels):
-            last = i + 1 == len(self._levels)
-            end = top if last else self._row(camera, self._levels[i + 1][0])
+        for i, (_, merged, level) in enumerate(self._levels):
+            end = float(top)
+            if i + 1 < len(self._levels):
+                end = self._row(camera, self._levels[i + 1][0])
             end = int(np.clip(end, top, bottom))
             if end >= bottom:
                 continue
-            shift = np.array([[1.0, 0, 0], [0, 1.0, -end], [0, 0, 1.0]])
+            origin = np.array([-SIDE_TEXELS / 2 * texel, 0.0, start])
+            steps = np.array([texel, 0, 0]), np.array([0, 0, texel * merged])
+            matrix = camera.plane_homography(origin, *steps)
+            matrix[1] -= end * matrix[2]
             canvas.pixels[end:bottom] = cv2.warpPerspective(
                 level,
-                shift @ matrix,
+                matrix,
                 (camera.width, bottom - end),
                 flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_WRAP,
+                borderMode=cv2.BORDER_REPLICATE,
             )
             bottom = end
 
@@ -194,22 +203,24 @@ class Ground:
 class Facade:
     """One building: the face along the street and the end that faces the camera."""
 
-    def __init__(self, building: Building, world: World, light: Lighting):
+    def __init__(self, building: Building, world: World, light: Lighting, end_seen: bool):
         self.building = building
+        self._end_seen = end_seen
         rng = np.random.default_rng(building.seed)
         style = _FacadeStyle(rng, world.weather)
         normal = np.array([-building.side, 0.0, 0.0])
         front = style.paint(rng, building.width, building.height, windows=True)
         self._light_up(front, light, normal, along_z=True)
         self.front = halvings(front, 4)
-        end = style.paint(rng, building.depth, building.height, windows=rng.random() < 0.5)
-        self._light_up(end, light, np.array([0.0, 0.0, -1.0]), along_z=False)
-        self.end = halvings(end, 4)
+        if end_seen:
+            end = style.paint(rng, building.depth, building.height, windows=rng.random() < 0.5)
+            self._light_up(end, light, np.array([0.0, 0.0, -1.0]), along_z=False)
+            self.end = halvings(end, 4)
 
     def _light_up(
         self, picture: np.ndarray, light: Lighting, normal: np.ndarray, along_z: bool
     ) -> None:
-        # Windows that shine carry their light already: they are stored above WHITE / 2 at night.
+        # Windows that shine carry their own light: their red is stored above 1.5 WHITE.
         b = self.building
         rows, cols = 12, 12
         v = (np.arange(rows) + 0.5) / rows
@@ -221,12 +232,11 @@ class Facade:
             x, z = b.x + b.side * np.tile(u, rows) * b.depth, np.full(rows * cols, b.z)
         points = np.stack([x, height, z], 1)
         fall = light.at(points, np.tile(normal, (rows * cols, 1))).reshape(rows, cols, 3)
-        # Lamps shine at the wall from in front, not from above.
         shape = (picture.shape[1], picture.shape[0])
         fall = cv2.resize(np.clip(fall * WHITE, 0, 65535).astype(np.uint16), shape)
-        own = picture[..., :3] >= 3 * WHITE // 2
+        own = picture[..., :1] >= 3 * WHITE // 2
         lit = cv2.multiply(np.ascontiguousarray(picture[..., :3]), fall, scale=1.0 / WHITE)
-        picture[..., :3] = np.where(own.any(-1, keepdims=True), picture[..., :3] // 4, lit)
+        picture[..., :3] = np.where(own, picture[..., :3] >> 2, lit) if own.any() else lit
 
     def draw(self, canvas: Canvas, camera: Camera, z: float) -> None:
         """Draw with the near end at z metres."""
@@ -234,7 +244,7 @@ class Facade:
         up = np.array([0.0, b.height, 0.0])
         near, far = np.array([b.x, 0.0, z]), np.array([b.x, 0.0, z + b.width])
         back = np.array([b.x + b.side * b.depth, 0.0, z])
-        if z > 0.5:
+        if z > 0.5 and self._end_seen:
             self._face(canvas, camera, self.end, near, back, up, max(z, 1.0))
         self._face(canvas, camera, self.front, near, far, up, max(z + 0.3 * b.width, 1.0))
 
@@ -251,7 +261,23 @@ class Facade:
         outline = camera.project_polygon(np.stack([start, end, end + up, start + up]))
         rows, cols = levels[0].shape[:2]
         matrix = camera.plane_homography(start + up, (end - start) / cols, -up / rows)
-        canvas.picture(levels, matrix, outline, depth)
+        texels = FACADE_TEXELS_PER_M * depth / camera.focal
+        if end[2] != start[2]:  # lengthwise the wall is seen at a flat angle
+            texels *= max(1.0, 0.5 * depth / abs(start[0])) ** 0.5
+        canvas.picture(levels, matrix, outline, depth, texels)
+
+
+def make_facades(world: World, light: Lighting) -> list[Facade]:
+    """All buildings, with the street lamps' light on their walls."""
+    made = []
+    for side in (-1, 1):
+        row = [b for b in world.buildings if b.side == side]
+        for before, building in zip(row[-1:] + row[:-1], row, strict=True):
+            gap = (building.z - before.z - before.width) % STREET_M
+            hidden = gap < 0.3 and before.height >= building.height
+            hidden = hidden and abs(before.x) <= abs(building.x)
+            made.append(Facade(building, world, light, end_seen=not hidden))
+    return made
 
 
 class _FacadeStyle:
@@ -277,11 +303,12 @@ class _FacadeStyle:
         k = FACADE_TEXELS_PER_M
         cols, rows = max(int(width * k), 8), max(int(height * k), 8)
         stain = smooth_noise(rng, rows, cols, (40, 9, 2))
+        shade = np.linspace(-0.5, 0.4, rows, dtype=np.float32)  # warmer near the ground
         picture = pack(
-            self.wall * np.clip(1 + 0.07 * stain, 0.5, 1.5)[..., None],
-            self.warmth + 0.25 * stain + np.linspace(-0.5, 0.4, rows)[:, None],
+            self.wall.astype(np.float32) * np.clip(1 + 0.07 * stain, 0.5, 1.5)[..., None],
+            np.float32(self.warmth) + 0.25 * stain + shade[:, None],
         )
-        trim = pack(self.trim, self.warmth - 0.4).tolist()
+        trim = pack_one(self.trim, self.warmth - 0.4)
         cv2.rectangle(picture, (0, 0), (cols, 4), trim, -1)
         if not windows:
             return picture
@@ -306,18 +333,18 @@ class _FacadeStyle:
         top = bottom - self.storey * k * (0.22 + self.window[1])
         low = bottom - self.storey * k * 0.22
         start, end = (int(middle - half), int(top)), (int(middle + half), int(low))
-        frame = pack(self.trim * 0.8, self.warmth - 0.3).tolist()
+        frame = pack_one(self.trim * 0.8, self.warmth - 0.3)
         cv2.rectangle(picture, (start[0] - 1, start[1] - 1), (end[0] + 1, end[1] + 2), frame, -1)
         colour, kelvin = self.pane(rng)
-        cv2.rectangle(picture, start, end, pack(colour, kelvin).tolist(), -1)
+        cv2.rectangle(picture, start, end, pack_one(colour, kelvin), -1)
         if rng.random() < 0.5:  # blind or curtain
             drop = int(top + rng.uniform(0.2, 0.7) * (low - top))
             shade = np.minimum(colour * 0.75 + 0.04, 7.9)
-            value = pack(shade, kelvin + 0.4).tolist()
+            value = pack_one(shade, kelvin + 0.4)
             cv2.rectangle(picture, start, (end[0], drop), value, -1)
         cv2.line(picture, (int(middle), start[1]), (int(middle), end[1]), frame, 1)
         if rng.random() < 0.06:  # air conditioner, warm when it runs
-            warm = pack(np.full(3, 0.55), self.warmth + rng.choice([0.0, 6.0])).tolist()
+            warm = pack_one(np.full(3, 0.55), self.warmth + rng.choice([0.0, 6.0]))
             cv2.rectangle(picture, (start[0], end[1] + 3), (start[0] + 9, end[1] + 9), warm, -1)
 
     def pane(self, rng: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -343,9 +370,9 @@ class _FacadeStyle:
         colour, kelvin = self.pane(rng)
         if self.weather.night and rng.random() < 0.5:
             colour = np.array([2.6, 2.2, 1.6]) * rng.uniform(0.8, 2.0)
-        glass = pack(colour, kelvin + 0.5).tolist()
+        glass = pack_one(colour, kelvin + 0.5)
         cv2.rectangle(picture, (edge, top + 6), (cols - edge, bottom - 4), glass, -1)
-        goods = pack(np.minimum(colour * 0.5, 5.0) + 0.02, kelvin).tolist()
+        goods = pack_one(np.minimum(colour * 0.5, 5.0) + 0.02, kelvin)
         for x in range(edge, cols - edge, 14):
             if rng.random() < 0.6:
                 high = int(rng.uniform(4, 14))
@@ -354,7 +381,7 @@ class _FacadeStyle:
             cv2.line(picture, (x, top + 6), (x, bottom - 4), (900, 900, 900, glass[3]), 1)
         tint = rng.uniform(0.05, 0.7, 3)
         board = tint * (2.5 if self.weather.night and rng.random() < 0.6 else 1.0)
-        sign = pack(board, self.warmth + 0.3).tolist()
+        sign = pack_one(board, self.warmth + 0.3)
         cv2.rectangle(picture, (edge, top - 4), (cols - edge, top + 5), sign, -1)
 
 
@@ -362,27 +389,32 @@ def draw_markings(canvas: Canvas, camera: Camera, world: World, driven: float) -
     """Lane lines, stop line and zebra crossing on the ground."""
     paint = np.array([0.62, 0.62, 0.6])
     kelvin = world.weather.road - 0.8 - 1.6 * float(world.weather.sun[0])
-    value = pack(paint, kelvin).tolist()
+    value = pack_one(paint, kelvin)
     edge = world.road_half
+    corners: list[list[float]] = []
 
     def stripe(x0: float, x1: float, z0: float, z1: float) -> None:
-        corners = np.array([[x0, 0, z0], [x1, 0, z0], [x1, 0, z1], [x0, 0, z1]])
-        canvas.fill(camera.project_polygon(corners), value)
+        if z1 > z0:
+            corners.extend([[x0, 0, z0], [x1, 0, z0], [x1, 0, z1], [x0, 0, z1]])
 
     for side in (-1, 1):
-        stripe(side * (edge - 0.32), side * (edge - 0.2), 0.3, 120.0)
+        stripe(side * (edge - 0.32), side * (edge - 0.2), MARKED_FROM_M, 120.0)
     if world.lanes == "two":
         step = 6.0
         for i in range(16):
             z = i * step - driven % step
-            stripe(-0.07, 0.07, z, z + 3.0)
+            if world.crossing_z is None or abs(z + 1.5 - world.crossing_z) > 5.4:
+                stripe(-0.07, 0.07, max(z, MARKED_FROM_M), z + 3.0)
     if world.crossing_z is not None:
         z = world.crossing_z
         for x in np.arange(-edge + 0.45, edge - 0.5, 0.95):
             stripe(x, x + 0.48, z - 1.8, z + 1.8)
         stripe(0.15 if world.camera_x > 0 else -edge + 0.4, edge - 0.4, z - 3.6, z - 3.2)
+    pixels, _ = camera.project(np.array(corners))
+    outlines = sixteenths(pixels).reshape(-1, 4, 2)
+    canvas.fill_all(outlines, [value] * len(outlines))
 
 
-def in_street(z: float, driven: float, behind: float) -> float:
-    """Distance ahead of the camera of a fixed thing at z along the repeating street."""
+def in_street(z: np.ndarray, driven: float, behind: float) -> np.ndarray:
+    """Distance ahead of the camera of things fixed at z along the repeating street."""
     return (z - driven + behind) % STREET_M - behind

@@ -36,18 +36,19 @@ class RgbSensor:
         v, u = np.mgrid[0:height, 0:width].astype(np.float32)
         radius = np.hypot((u - width / 2) / width, (v - height / 2) / height)
         gain = (1.0 - rng.uniform(0.2, 0.6) * radius**2) * 255.0**2 / WHITE
-        cast = rng.uniform(0.9, 1.1, 3)
+        cast = rng.uniform(0.9, 1.1, 3) * (rng.uniform(0.35, 1.0) if night else 1.0)
         if night:
             cast = cast * [0.95, 1.06, 0.92]  # cheap sensors turn greenish in the dark
         self._gain = (gain[..., None] * cast).astype(np.float32)
-        self._softness = float(rng.uniform(0.45, 0.9))
+        self._softness = float(rng.uniform(0.6, 1.1))
 
     def __call__(self, light: np.ndarray, horizon: float, number: int) -> np.ndarray:
         """Image uint8 [H, W, 3] of linear light uint16 [H, W, 4] (fourth channel unused)."""
         height, width = light.shape[:2]
         if self._night:
             light = cv2.add(light, self._glare(light, horizon))
-        exposed = cv2.multiply(cv2.cvtColor(light, cv2.COLOR_BGRA2BGR), self._gain, dtype=cv2.CV_32F)
+        light = cv2.cvtColor(light, cv2.COLOR_BGRA2BGR)
+        exposed = cv2.multiply(light, self._gain, dtype=cv2.CV_32F)
         image = cv2.convertScaleAbs(cv2.sqrt(exposed))
         image = cv2.GaussianBlur(image, (3, 3), self._softness)
         noise = _window(self._noise, number, height, width)
@@ -56,7 +57,8 @@ class RgbSensor:
     def _glare(self, light: np.ndarray, horizon: float) -> np.ndarray:
         height, width = light.shape[:2]
         small = (-(-width // GLARE_SHRINK), -(-height // GLARE_SHRINK))
-        excess = cv2.subtract(light, (WHITE, WHITE, WHITE, 65535))
+        above = (WHITE, WHITE, WHITE, 65535)
+        excess = cv2.subtract(light, above)  # type: ignore[call-overload]
         excess = cv2.resize(excess, small, interpolation=cv2.INTER_AREA).astype(np.float32)
         scale = small[0] / 160.0
         near = cv2.GaussianBlur(excess, (0, 0), 1.3 * scale)
@@ -74,8 +76,8 @@ class RgbSensor:
         flip = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 2.0 * horizon]])
         mirrored = cv2.warpAffine(glow, flip, (cols, rows))
         mirrored[: int(np.clip(horizon + 1, 0, rows))] = 0.0
-        long = max(rows // 5, 3) | 1
-        return self._wet * 1.2 * cv2.blur(mirrored, (1, long), borderType=cv2.BORDER_CONSTANT)
+        drawn = cv2.GaussianBlur(mirrored, (0, 0), sigmaX=0.8 * cols / 160, sigmaY=rows / 12)
+        return self._wet * 3.0 * drawn
 
 
 class ThermalSensor:
@@ -95,6 +97,6 @@ class ThermalSensor:
     def __call__(self, heat: np.ndarray, number: int) -> np.ndarray:
         """Image uint16 [H, W] in centikelvin of the canvas's fourth channel."""
         height, width = heat.shape
-        seen = cv2.GaussianBlur(cv2.bitwise_and(heat, THERMAL_MASK), (5, 5), self._blur)
+        seen = cv2.GaussianBlur(heat & np.uint16(THERMAL_MASK), (5, 5), self._blur)
         seen = cv2.add(seen, self._pattern)
         return cv2.add(seen, _window(self._noise, number, height, width), dtype=cv2.CV_16U)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 
 from . import fixtures, people, scenery, vehicles
 from .camera import Camera
-from .canvas import LABEL_SHIFT, Canvas
+from .canvas import LABEL_SHIFT, WHITE, Canvas
 from .lighting import Lighting
 from .sensors import RgbSensor, ThermalSensor
-from .world import BEHIND_M, PEOPLE_M, Car, Fixture, Person, make_world
+from .world import BEHIND_M, PEOPLE_M, Person, make_world
 
-FIXTURES_SEEN_M = 110.0
 LAMPS_LIT = 9
 
 
@@ -26,6 +26,12 @@ class SimulatedFrame:
     rgb: np.ndarray
     thermal: np.ndarray
     labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Walking:
+    person: Person
+    at: people.Placed
 
 
 class StreetSimulation:
@@ -50,10 +56,13 @@ class StreetSimulation:
         self._haze = np.append(weather.sky_horizon, weather.air)
         self._sky = scenery.Sky(rng, world, height, width)
         self._ground = scenery.Ground(rng, world)
-        self._lamps = [item for item in world.fixtures if item.kind == "lamp"]
-        self._trees = [fixtures.TreePicture(rng, weather) for _ in range(3)]
-        fixed = self._lighting(0.0, nearby=False)
-        self._facades = [scenery.Facade(b, world, fixed) for b in world.buildings]
+        lamps = Lighting(weather.ambient, weather.sun, weather.to_sun, 0.0)
+        lamps.lamps, lamps.lamp_colours = self._lamp_light(0.0, 15.0)
+        self._facades = scenery.make_facades(world, lamps)
+        self._furniture = fixtures.Furniture(rng, world.fixtures, weather)
+        self._traffic = vehicles.Traffic(world.cars, weather)
+        parked = [item for item in world.fixtures if item.kind == "bicycle"]
+        self._bicycles = [(item, people.bicycle(item, weather)) for item in parked]
         self._rgb = RgbSensor(rng, height, width, self.night, weather.wet)
         self._thermal = ThermalSensor(rng, height, width)
 
@@ -62,14 +71,19 @@ class StreetSimulation:
         t = float(t_seconds)
         driven = self.world.driven(t)
         camera = self._camera(t)
-        light = self._lighting(driven, t=t)
+        car_z = self._car_places(t, driven)
+        light = self._lighting(driven, car_z)
         canvas = Canvas(self.height, self.width, self._haze, self.world.weather.visibility_m)
-        things, shadows = self._things(t, driven, camera, light)
+        walking = self._walking(t, driven, camera)
+        shadows = self._shadows(light, driven, car_z, walking) if light.sun.any() else []
         self._background(canvas, camera, light, driven, shadows)
+        things = self._furniture.drawers(canvas, camera, light, driven)
+        things += self._traffic.drawers(canvas, camera, light, car_z, self._braking(t))
+        things += self._figures(canvas, camera, light, driven, walking)
         for _, draw in sorted(things, key=lambda thing: -thing[0]):
-            draw(canvas)
+            draw()
         number = round(t * 1000)
-        heat = cv2.extractChannel(canvas.pixels, 3)
+        heat = np.ascontiguousarray(canvas.pixels[..., 3])
         return SimulatedFrame(
             rgb=self._rgb(canvas.pixels, camera.horizon_v, number),
             thermal=self._thermal(heat, number),
@@ -91,33 +105,32 @@ class StreetSimulation:
             yaw=float(world.yaw + 0.25 * shake * np.sin(3.1 * t) + 4 * shake * np.sin(0.4 * t)),
         )
 
-    def _lighting(self, driven: float, t: float = 0.0, nearby: bool = True) -> Lighting:
-        """Light around the camera, or (nearby False) the lamps' light along the whole street."""
+    def _lamp_light(self, driven: float, nearest_m: float) -> tuple[np.ndarray, np.ndarray]:
+        """Places [N, 3] and colours [N, 3] of the street lamps that burn."""
         weather = self.world.weather
-        places, colours = [], []
+        lamps = [item for item in self.world.fixtures if item.kind == "lamp"]
+        if not (weather.night and lamps):
+            return np.zeros((0, 3)), np.zeros((0, 3))
+        heads = np.array([fixtures.lamp_head(lamp) for lamp in lamps])
+        z = scenery.in_street(np.array([lamp.z for lamp in lamps]), driven, nearest_m)
+        colours = np.outer(0.16 * heads[:, 1] ** 2, weather.lamp_colour)
+        return np.column_stack([heads, z]), colours
+
+    def _lighting(self, driven: float, car_z: np.ndarray) -> Lighting:
+        """The light around the camera: the nearest lamps, oncoming cars, own headlights."""
+        weather = self.world.weather
+        places, colours = self._lamp_light(driven, 15.0)
         if weather.night:
-            for lamp in self._lamps:
-                head = fixtures.lamp_head(lamp)
-                z = scenery.in_street(lamp.z, driven, 15.0) if nearby else lamp.z
-                places.append([head[0], head[1], z])
-                colours.append(weather.lamp_colour * 0.16 * lamp.height**2)
-            if nearby:
-                for car in self.world.cars:
-                    z = self._car_z(car, t, driven)
-                    if car.lights and car.heading < 0 and 3.0 < z < 60.0:
-                        places.append([car.x, 1.6, z - 5.0])
-                        colours.append(np.array([1.0, 0.97, 0.9]) * 0.9)
-        if nearby and len(places) > LAMPS_LIT:
-            nearest = np.argsort([abs(p[2] - 10.0) for p in places], kind="stable")[:LAMPS_LIT]
-            places = [places[i] for i in nearest]
-            colours = [colours[i] for i in nearest]
+            oncoming = [
+                [car.x, 1.6, z - 5.0]
+                for car, z in zip(self.world.cars, car_z, strict=True)
+                if car.lights and car.heading < 0 and 3.0 < z < 60.0
+            ]
+            places = np.concatenate([places, np.array(oncoming).reshape(-1, 3)])
+            colours = np.concatenate([colours, np.tile([0.9, 0.87, 0.8], (len(oncoming), 1))])
+        near = np.argsort(np.abs(places[:, 2] - 10.0), kind="stable")[:LAMPS_LIT]
         return Lighting(
-            ambient=weather.ambient,
-            sun=weather.sun,
-            to_sun=weather.to_sun,
-            beam=weather.beam if nearby else 0.0,
-            lamps=np.array(places).reshape(-1, 3),
-            lamp_colours=np.array(colours).reshape(-1, 3),
+            weather.ambient, weather.sun, weather.to_sun, weather.beam, places[near], colours[near]
         )
 
     def _background(
@@ -128,128 +141,107 @@ class StreetSimulation:
         self._ground.draw(canvas, camera, driven, top)
         scenery.draw_markings(canvas, camera, self.world, driven)
         ground = canvas.pixels[top:]
-        cv2.multiply(ground, light.on_ground(camera, top, shadows), ground, scale=1.0 / 12000)
-        places = [(scenery.in_street(f.building.z, driven, 45.0), f) for f in self._facades]
-        for z, facade in sorted(places, key=lambda place: -place[0]):
-            if z < FIXTURES_SEEN_M and z + facade.building.width > 0.5:
+        cv2.multiply(ground, light.on_ground(camera, top, shadows), ground, scale=1.0 / WHITE)
+        starts = np.array([facade.building.z for facade in self._facades])
+        starts = scenery.in_street(starts, driven, 45.0)
+        for i in np.argsort(-starts, kind="stable"):
+            facade, z = self._facades[i], float(starts[i])
+            if z < fixtures.SEEN_M and z + facade.building.width > 0.5:
                 facade.draw(canvas, camera, z)
 
-    def _things(
-        self, t: float, driven: float, camera: Camera, light: Lighting
-    ) -> tuple[list[tuple[float, Callable[[Canvas], None]]], list[np.ndarray]]:
-        """What to draw from far to near, (distance, draw), and the shadows on the ground."""
-        things: list[tuple[float, Callable[[Canvas], None]]] = []
-        shadows: list[np.ndarray] = []
-        sunny = bool(light.sun.any())
-        if sunny:
-            for facade in self._facades:
-                shadows.extend(self._building_shadow(facade, light, driven))
-        for item in self.world.fixtures:
-            self._fixture(things, shadows if sunny else None, item, driven, camera, light)
-        for car in self.world.cars:
-            z = self._car_z(car, t, driven)
-            if camera.sees(car.x, z, 3.8):
-                things.append((z, self._car_drawer(car, z, t, camera, light)))
-                if sunny and z < 50:
-                    shadows.extend(vehicles.car_shadow(light, car, z))
-        for person in self.world.people:
-            self._person(things, shadows if sunny else None, person, t, driven, camera, light)
-        return things, shadows
-
-    def _building_shadow(
-        self, facade: scenery.Facade, light: Lighting, driven: float
+    def _shadows(
+        self, light: Lighting, driven: float, car_z: np.ndarray, walking: list[_Walking]
     ) -> list[np.ndarray]:
-        b = facade.building
-        z = scenery.in_street(b.z, driven, 60.0)
-        if z > 90.0:
-            return []
-        far = b.x + b.side * b.depth
-        corners = [[x, y, zz] for x in (b.x, far) for y in (0, b.height) for zz in (z, z + b.width)]
-        return [light.shadow(np.array(corners, float))]
+        """Outlines on the ground of all shadows within some 60 m."""
+        found = []
+        for facade in self._facades:
+            b = facade.building
+            z = float(scenery.in_street(np.array(b.z), driven, 60.0))
+            if z < 90.0:
+                ends = [[x, zz] for x in (b.x, b.x + b.side * b.depth) for zz in (z, z + b.width)]
+                corners = [[x, y, zz] for x, zz in ends for y in (0.0, b.height)]
+                found.append(light.shadow(np.array(corners)))
+        for item in self.world.fixtures:
+            if item.kind == "tree":
+                z = float(scenery.in_street(np.array(item.z), driven, 25.0))
+                if z < 60.0:
+                    found.extend(fixtures.tree_shadow(light, item, z))
+        for i in np.flatnonzero(car_z < 50.0):
+            found.append(self._traffic.shadow(light, int(i), float(car_z[i])))
+        for one in walking:
+            if one.at.z < 45.0:
+                found.append(people.shadow(light, one.person, one.at.x, one.at.z))
+        return found
 
-    def _fixture(
-        self,
-        things: list,
-        shadows: list | None,
-        item: Fixture,
-        driven: float,
-        camera: Camera,
-        light: Lighting,
-    ) -> None:
-        z = scenery.in_street(item.z, driven, BEHIND_M)
-        reach = {"tree": 0.5 * item.height, "hedge": 9.5, "lamp": 1.7, "signal": 3.5}
-        if z > FIXTURES_SEEN_M or not camera.sees(item.x, z, reach.get(item.kind, 1.2)):
-            return
-        weather = self.world.weather
-        if item.kind == "tree":
-            tree = self._trees[item.variant]
-            things.append(
-                (z, lambda canvas: fixtures.draw_tree(canvas, camera, light, tree, item, z))
-            )
-            if shadows is not None and z < 60:
-                shadows.extend(fixtures.tree_shadow(light, item, z))
-            return
-        draw = {"lamp": fixtures.draw_lamp, "bicycle": people.draw_bicycle}.get(
-            item.kind, fixtures.draw_small
-        )
-        if item.kind == "bicycle" and not 1.0 < z < PEOPLE_M:
-            return
-        things.append((z, lambda canvas: draw(canvas, camera, light, weather, item, z)))
-
-    def _car_z(self, car: Car, t: float, driven: float) -> float:
-        if car.lead:
-            return car.z + 2.5 * float(np.sin(0.3 * t + car.phase))
-        return scenery.in_street(car.z + car.heading * car.speed * t, driven, BEHIND_M)
-
-    def _car_drawer(
-        self, car: Car, z: float, t: float, camera: Camera, light: Lighting
-    ) -> Callable[[Canvas], None]:
-        weather = self.world.weather
-        closing = -np.cos(0.3 * t + car.phase) if car.lead else 0.0
-        braking = float(np.clip(3.0 * closing, 0.0, 1.0))
-        return lambda canvas: vehicles.draw_car(canvas, camera, light, weather, car, z, braking)
-
-    def _person(
-        self,
-        things: list,
-        shadows: list | None,
-        person: Person,
-        t: float,
-        driven: float,
-        camera: Camera,
-        light: Lighting,
-    ) -> None:
-        weather = self.world.weather
-        walked = person.speed * t
-        x, z, direction = self._person_place(person, t, driven)
-        if not camera.sees(x, z, 1.0) or z < 0.8:
-            return
-        away = float(np.cos(direction))
-
-        def draw(canvas: Canvas) -> None:
-            if person.cycling:
-                people.draw_cyclist(
-                    canvas, camera, light, weather, person, x, z, direction, walked, away
+    def _car_places(self, t: float, driven: float) -> np.ndarray:
+        """Distance ahead [N] in metres of every car."""
+        return np.array(
+            [
+                car.z + 2.5 * np.sin(0.3 * t + car.phase)
+                if car.lead
+                else scenery.in_street(
+                    np.array(car.z + car.heading * car.speed * t), driven, BEHIND_M
                 )
-            else:
-                figure = people.walker(person, weather, walked, away)
-                people.draw_figure(canvas, camera, light, figure, x, z, direction)
+                for car in self.world.cars
+            ],
+            float,
+        )
 
-        things.append((z, draw))
-        if shadows is not None and z < 45:
-            shadows.extend(people.person_shadow(light, person, x, z))
+    def _braking(self, t: float) -> np.ndarray:
+        """How hard [N], 0..1, every car brakes: those ahead when they come closer."""
+        closing = [-np.cos(0.3 * t + car.phase) * car.lead for car in self.world.cars]
+        return np.clip(3.0 * np.array(closing, float), 0.0, 1.0)
 
-    def _person_place(
-        self, person: Person, t: float, driven: float
-    ) -> tuple[float, float, float]:
+    def _walking(self, t: float, driven: float, camera: Camera) -> list[_Walking]:
+        """People and cyclists in sight."""
+        weather = self.world.weather
+        found = []
+        for person in self.world.people:
+            x, z, direction = self._place(person, t, driven)
+            if z < 0.8 or not camera.sees(np.array(x), np.array(z), 1.0):
+                continue
+            make = people.cyclist if person.cycling else people.walker
+            figure = make(person, weather, person.speed * t, float(np.cos(direction)))
+            found.append(_Walking(person, people.Placed(figure, x, z, direction)))
+        return found
+
+    def _place(self, person: Person, t: float, driven: float) -> tuple[float, float, float]:
         """x, z in metres and the direction walked."""
         if person.crossing:
             # To and fro over the crossing; the turn happens on the pavement.
             span = self.world.road_half + 1.6
             lap = (person.speed * t / (2 * span) + person.phase) % 2.0
-            there = lap < 1.0
-            x = span * (2 * lap - 1) if there else span * (3 - 2 * lap)
-            return x, person.z, np.pi / 2 if there else -np.pi / 2
+            if lap < 1.0:
+                return span * (2 * lap - 1), person.z, np.pi / 2
+            return span * (3 - 2 * lap), person.z, -np.pi / 2
         ahead = person.z + person.speed * np.cos(person.direction) * t - driven
         z = (ahead + BEHIND_M) % (PEOPLE_M + BEHIND_M) - BEHIND_M
         return person.x, float(z), person.direction
+
+    def _figures(
+        self,
+        canvas: Canvas,
+        camera: Camera,
+        light: Lighting,
+        driven: float,
+        walking: list[_Walking],
+    ) -> list[tuple[float, Callable[[], None]]]:
+        """(distance, draw) of people, cyclists and parked bicycles in sight."""
+        weather = self.world.weather
+        placed = [one.at for one in walking]
+        wheeled = [one.person.cycling for one in walking]
+        for item, figure in self._bicycles:
+            z = float(scenery.in_street(np.array(item.z), driven, BEHIND_M))
+            if 1.0 < z < PEOPLE_M and camera.sees(np.array(item.x), np.array(z), 1.0):
+                placed.append(people.Placed(figure, item.x, z, item.phase))
+                wheeled.append(True)
+        ready = people.prepare(canvas, camera, light, placed)
+
+        def draw(i: int) -> None:
+            if wheeled[i]:
+                people.draw_wheels(canvas, camera, light, weather, placed[i])
+            canvas.fill_all(*ready[i])
+            if weather.night and i < len(walking) and wheeled[i]:
+                people.draw_bicycle_lamp(canvas, camera, placed[i])
+
+        return [(at.z, partial(draw, i)) for i, at in enumerate(placed)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 STREET_M = 180.0  # the street repeats after this length
-PEOPLE_M = 75.0  # people and cyclists live within this distance of the camera
+PEOPLE_M = 62.0  # people and cyclists live within this distance of the camera
 BEHIND_M = 12.0
 KELVIN = 273.15
 
@@ -135,8 +135,8 @@ def make_weather(rng: np.random.Generator, night: bool) -> Weather:
         ]
     )
     if night:
-        glow = rng.uniform(0.006, 0.035)
-        air = KELVIN + rng.uniform(0.0, 22.0)
+        glow = rng.choice([0.0015, 0.004, 0.012]) * rng.uniform(0.6, 1.4)
+        air = KELVIN + rng.uniform(0.0, 20.0)
         return Weather(
             night=True,
             ambient=glow * np.array([0.85, 0.95, 1.1]) * tint,
@@ -147,15 +147,14 @@ def make_weather(rng: np.random.Generator, night: bool) -> Weather:
             clouds=clouds,
             visibility_m=float(rng.uniform(150, 600)),
             air=air,
-            sky_kelvin=air - 12.0 - 32.0 * (1.0 - clouds),
-            road=air + rng.uniform(-1.5, 4.0),
+            sky_kelvin=air - 7.0 - 22.0 * (1.0 - clouds),
+            road=air + rng.uniform(-2.5, 2.5),
             pavement=air + rng.uniform(-1.5, 3.5),
             wall=air + rng.uniform(0.0, 3.5),
             leaves=air + rng.uniform(-0.3, 1.2),
-            lamp_colour=np.array(
-                [[1.0, 0.62, 0.28], [1.0, 0.85, 0.62], [0.78, 1.0, 0.85]][rng.integers(3)]
-            ),
-            beam=float(rng.choice([0.0, 0.35, 0.8, 1.3])),
+            lamp_colour=rng.uniform(0.15, 1.0)
+            * np.array([[1.0, 0.62, 0.28], [1.0, 0.85, 0.62], [0.78, 1.0, 0.85]][rng.integers(3)]),
+            beam=float(rng.choice([0.0, 0.2, 0.5, 1.2])),
             wet=float(rng.choice([0.0, 0.0, 0.0, 0.5, 0.9])),
         )
     sunny = float(np.clip(1.3 - 1.8 * clouds + rng.uniform(-0.2, 0.2), 0.0, 1.0))
@@ -166,15 +165,15 @@ def make_weather(rng: np.random.Generator, night: bool) -> Weather:
     top = blue * (1 - clouds) + grey * clouds
     return Weather(
         night=False,
-        ambient=brightness * (0.32 + 0.3 * (1 - sunny)) * np.array([0.9, 1.0, 1.12]) * tint,
-        sun=brightness * 0.85 * sunny * np.array([1.0, 0.93, 0.8]) * tint,
+        ambient=brightness * (0.24 + 0.34 * (1 - sunny)) * np.array([0.9, 1.0, 1.12]) * tint,
+        sun=brightness * 1.0 * sunny * np.array([1.0, 0.93, 0.8]) * tint,
         to_sun=to_sun,
-        sky_top=top * brightness * rng.uniform(0.7, 1.2),
-        sky_horizon=np.array([0.85, 0.92, 1.0]) * brightness * rng.uniform(0.8, 1.2),
+        sky_top=top * brightness * rng.uniform(0.8, 1.4),
+        sky_horizon=np.array([0.95, 1.0, 1.05]) * brightness * rng.uniform(0.9, 1.4),
         clouds=clouds,
         visibility_m=float(rng.uniform(160, 700)),
         air=air,
-        sky_kelvin=air - 10.0 - 28.0 * (1.0 - clouds),
+        sky_kelvin=air - 6.0 - 22.0 * (1.0 - clouds),
         road=air + 13.0 * sunny * to_sun[1] + rng.uniform(-2.5, 2.0),
         pavement=air + 11.0 * sunny * to_sun[1] + rng.uniform(-2.0, 2.0),
         wall=air + 5.0 * sunny + rng.uniform(-1.0, 1.5),
@@ -196,7 +195,7 @@ def make_world(seed: int, width: int, height: int, night: bool | None) -> World:
     scenario = str(rng.choice(["waiting", "driving", "driving", "standing"]))
     lanes = "one" if road_half < 3.0 else "two"
     left_hand = bool(rng.random() < 0.5)
-    lane = (-1 if left_hand else 1) * (0.0 if lanes == "one" else road_half * 0.5)
+    lane = (-1 if left_hand else 1) * (0.0 if lanes == "one" else min(0.5 * road_half, 1.8))
     world = World(
         weather=weather,
         focal=float(span * rng.uniform(0.8, 1.25)),
@@ -250,21 +249,29 @@ def _fixtures(rng: np.random.Generator, world: World) -> list[Fixture]:
             height = tree_height * rng.uniform(0.75, 1.25)
             z = float(z + rng.uniform(-1.5, 1.5))
             found.append(Fixture("tree", kerb + side * 0.1, z, height, int(rng.integers(3))))
-        if rng.random() < 0.35:
-            for z in np.arange(rng.uniform(0, 20), STREET_M - 10, 13.0):
-                found.append(Fixture("hedge", wall, float(z), rng.uniform(0.7, 1.4), side))
+        hedged = bool(rng.random() < 0.35)
+        if hedged:
+            high = float(rng.uniform(0.7, 1.4))
+            begins = 1  # of a row: its end face shows
+            for z in np.arange(rng.uniform(0, 20), STREET_M - 9, 9.0):
+                if rng.random() < 0.8:
+                    found.append(Fixture("hedge", wall, float(z), high, begins))
+                    begins = 0
+                else:
+                    begins = 1
         for kind, count in (("sign", 4), ("vending", 3), ("bollard", 9), ("signal", 2)):
             for _ in range(rng.integers(0, count + 1)):
                 x = wall if kind == "vending" else kerb - side * 0.1
                 z = float(rng.uniform(6, STREET_M - 6))
                 found.append(Fixture(kind, x, z, rng.uniform(0.9, 1.1), int(rng.integers(4))))
-        for _ in range(rng.integers(0, 5)):
+        racks = wall - side * (1.1 if hedged else 0.7)
+        for _ in range(rng.integers(1, 8)):
             z = float(rng.uniform(5, STREET_M))
             for i in range(rng.integers(1, 6)):
                 where = z + 0.75 * i + rng.uniform(-0.1, 0.1)
                 turn = float(rng.normal(side * 1.35, 0.2))
                 found.append(
-                    Fixture("bicycle", wall - side * 0.7, where, 1.0, int(rng.integers(6)), turn)
+                    Fixture("bicycle", racks, where, 1.0, int(rng.integers(6)), turn)
                 )
     return found
 
@@ -299,12 +306,12 @@ def _cars(rng: np.random.Generator, world: World, lane: float) -> list[Car]:
 
     for side in (-1, 1):
         same_lane = abs(side * world.road_half - lane) < 1.8
-        if rng.random() < (0.3 if same_lane else 0.7):
+        if rng.random() < (0.25 if same_lane else 0.65):
             # Parked half on the pavement where the road is narrow.
-            x = side * (world.road_half - (0.1 if world.road_half < 4 else 1.0))
-            busy = rng.uniform(0.2, 0.9)
+            x = side * (world.road_half + (0.4 if world.road_half < 4 else -1.0))
+            busy = rng.uniform(0.1, 0.8)
             for z in np.arange(rng.uniform(2, 9), STREET_M - 4, 5.9):
-                if rng.random() < busy and not _on_crossing(world, float(z)):
+                if rng.random() < busy and _free_to_park(world, x, float(z)):
                     heading = 1 if side * lane > 0 or rng.random() < 0.2 else -1
                     found.append(car(x, float(z) + rng.uniform(-0.3, 0.3), heading, 0.0))
     if world.lanes == "two" and world.crossing_z is None and rng.random() < 0.75:
@@ -319,12 +326,15 @@ def _cars(rng: np.random.Generator, world: World, lane: float) -> list[Car]:
         waiting = car(x, world.crossing_z + rng.uniform(6.5, 9.0), -1, 0.0)
         found.append(Car(**{**waiting.__dict__, "lights": True, "heat": 1.0}))
     if world.crossing_z is None and rng.random() < 0.6:
-        found.append(car(lane, float(rng.uniform(9, 26)), 1, 0.0, lead=True))
+        found.append(car(lane, float(rng.uniform(12, 40)), 1, 0.0, lead=True))
     return found
 
 
-def _on_crossing(world: World, z: float) -> bool:
-    return world.crossing_z is not None and abs(z - world.crossing_z) < 6.5
+def _free_to_park(world: World, x: float, z: float) -> bool:
+    """Whether a car at (x, z) is off the crossing and hits no lamp, tree or post."""
+    if world.crossing_z is not None and abs(z - world.crossing_z) < 6.5:
+        return False
+    return all(abs(i.z - z) > 2.9 or abs(i.x - x) > 1.3 for i in world.fixtures)
 
 
 def _person(
@@ -356,10 +366,10 @@ def _person(
 
 def _people(rng: np.random.Generator, world: World) -> list[Person]:
     found = []
-    width = world.pavement_m - 1.7
-    for _ in range(rng.integers(2, 15)):
+    width = world.pavement_m - 2.4
+    for _ in range(rng.integers(3, 18)):
         side = rng.choice([-1, 1])
-        x = float(side * (world.road_half + 1.1 + rng.uniform(0, 1) * width))
+        x = float(side * (world.road_half + 1.45 + rng.uniform(0, 1) * width))
         z = float(rng.uniform(0, PEOPLE_M + BEHIND_M))
         if rng.random() < 0.2:
             found.append(_person(rng, x, z, float(rng.uniform(-3, 3)), 0.0))
@@ -376,7 +386,7 @@ def _people(rng: np.random.Generator, world: World) -> list[Person]:
             direction = float(rng.choice([-1, 1]) * np.pi / 2)
             speed = float(rng.uniform(0.9, 1.6))
             found.append(_person(rng, 0.0, z, direction, speed, crossing=True))
-    for _ in range(rng.integers(0, 4)):
+    for _ in range(rng.integers(0, 5)):
         side = int(rng.choice([-1, 1]))
         x = float(side * (world.road_half + rng.choice([-0.6, 1.2])))
         z = float(rng.uniform(0, PEOPLE_M + BEHIND_M))

@@ -1,0 +1,366 @@
+"""Readers of every data set's layout and the check of a copy."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from layouts import CLASSES, KINDS, frame_names, make_layout
+from PIL import Image as PillowImage
+
+from mafs_ros.files import ImageFileError
+from mafs_ros.labels import load_class_table
+from training import data, datasets
+from training.check_data import guess_kind
+from training.datasets import LAYOUTS, id_map, open_dataset, read_label_ids
+
+SIZE = (48, 64)
+
+
+def all_splits(kind: str) -> list[str]:
+    return [split for split in LAYOUTS[kind].splits if split != "all"]
+
+
+def test_every_layout_has_a_synthetic_copy() -> None:
+    assert set(KINDS) == set(LAYOUTS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reads_every_split_of_a_layout(kind: str, tmp_path: Path) -> None:
+    make_layout(kind, tmp_path, pairs=2)
+    for split in all_splits(kind):
+        dataset = open_dataset(kind, tmp_path, split)
+        samples = list(dataset)
+        assert len(samples) == len(dataset) >= 2
+        assert [sample.name for sample in samples] == [sample.name for sample in dataset]
+        assert len({sample.name for sample in samples}) == len(samples)
+        for sample in samples:
+            assert sample.rgb.shape == (*SIZE, 3) and sample.rgb.dtype == np.uint8
+            assert sample.thermal.shape == SIZE and sample.thermal.dtype == np.uint8
+            assert sample.rgb.flags.c_contiguous and sample.thermal.flags.c_contiguous
+            if kind not in CLASSES:
+                assert sample.labels is None and dataset.class_table is None
+                continue
+            assert dataset.class_table is not None and sample.labels is not None
+            assert sample.labels.shape == SIZE and sample.labels.dtype == np.uint8
+            ids = set(np.unique(sample.labels).tolist())
+            assert ids == {*range(dataset.class_table.num_classes), 255}
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [("mfnet", "mfnet"), ("msrs", "mfnet"), ("pst900", "pst900"), ("fmb", "fmb"),
+     ("street_rgbt", "street"), ("folder", "street")],
+)  # fmt: skip
+def test_class_table_of_a_kind(kind: str, table: str, tmp_path: Path) -> None:
+    dataset = open_dataset(kind, make_layout(kind, tmp_path), "train")
+    assert dataset.class_table == load_class_table(table)
+
+
+@pytest.mark.parametrize("kind", ["msrs", "mfnet"])
+def test_channels_are_not_swapped(kind: str, tmp_path: Path) -> None:
+    make_layout(kind, tmp_path)
+    colours = np.zeros((*SIZE, 4), np.uint8)
+    colours[:] = (30, 20, 10, 40)  # blue, green, red, thermal: OpenCV's order
+    name = frame_names(2)[0]
+    if kind == "mfnet":
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), colours)
+    else:
+        cv2.imwrite(str(tmp_path / "train" / "vi" / f"{name}.png"), colours[:, :, :3])
+        cv2.imwrite(str(tmp_path / "train" / "ir" / f"{name}.png"), colours[:, :, 3])
+    sample = open_dataset(kind, tmp_path, "train")[0]
+    assert sample.name == name
+    assert sample.rgb[0, 0].tolist() == [10, 20, 30]
+    assert sample.thermal[0, 0] == 40
+
+
+def test_mfnet_lists_without_mirrored_copies_and_by_time_of_day(tmp_path: Path) -> None:
+    make_layout("mfnet", tmp_path, pairs=4)
+    names = {s: [x.name for x in open_dataset("mfnet", tmp_path, s)] for s in (
+        "train", "val", "test", "test_day", "test_night", "train_night")}  # fmt: skip
+    assert names["train"] == frame_names(4)
+    assert names["val"] == frame_names(4, 1)
+    assert sorted(names["test_day"] + names["test_night"]) == sorted(names["test"])
+    assert all(name.endswith("D") for name in names["test_day"])
+    assert names["train_night"] == [n for n in frame_names(4) if n.endswith("N")]  # has no list
+
+
+def test_mfnet_keeps_the_order_of_its_list(tmp_path: Path) -> None:
+    make_layout("mfnet", tmp_path, pairs=3)
+    names = frame_names(3)[::-1]
+    (tmp_path / "train.txt").write_text("".join(f"{name}.png\n" for name in names) + "\n")
+    assert [s.name for s in open_dataset("mfnet", tmp_path, "train")] == names
+
+
+def test_other_class_tables_match_by_name(tmp_path: Path) -> None:
+    make_layout("mfnet", tmp_path)
+    own = open_dataset("mfnet", tmp_path, "train")[0].labels
+    street = open_dataset("mfnet", tmp_path, "train", class_table="street")
+    assert street.class_table is not None and street.class_table.name == "street"
+    np.testing.assert_array_equal(street[0].labels, np.where(own <= 3, own, 255))
+    ids = id_map(load_class_table("fmb"), load_class_table("street"))
+    assert ids[[0, 1, 8, 9, 13, 255]].tolist() == [0, 255, 2, 1, 255, 255]  # bicycle is not bike
+
+
+def test_the_labellings_of_street_rgbt(tmp_path: Path) -> None:
+    make_layout("street_rgbt", tmp_path)
+    network = open_dataset("street_rgbt", tmp_path, "train")
+    boxes = open_dataset("street_rgbt", tmp_path, "train", labels="boxes")
+    both = open_dataset("street_rgbt", tmp_path, "train", labels="both", cache=True)
+    assert len(network) == len(boxes) == len(both) // 2
+    assert not np.array_equal(network[0].labels, boxes[0].labels)
+    np.testing.assert_array_equal(both[0].labels, network[0].labels)
+    np.testing.assert_array_equal(both[2].labels, boxes[0].labels)
+    assert both[0].rgb is both[2].rgb, "the cache holds an image of two labellings once"
+    assert len({sample.name for sample in both}) == len(both)
+    with pytest.raises(FileNotFoundError, match="train and val only"):
+        open_dataset("street_rgbt", tmp_path, "test", labels="boxes")
+    with pytest.raises(ValueError, match="must be one of network, boxes, both"):
+        open_dataset("street_rgbt", tmp_path, "train", labels="human")
+    with pytest.raises(ValueError, match="a choice of street_rgbt"):
+        open_dataset("msrs", make_layout("msrs", tmp_path / "m"), "train", labels="both")
+
+
+def test_splits_of_fusion_pairs(tmp_path: Path) -> None:
+    make_layout("fusion_pairs", tmp_path, pairs=2)
+    counts = {split: len(open_dataset("fusion_pairs", tmp_path, split)) for split in (
+        "all", "train", "test", "roadscene", "roadscene_test", "tno", "flir_aligned")}  # fmt: skip
+    assert list(counts.values()) == [8, 4, 4, 4, 2, 2, 2]
+    grey = open_dataset("fusion_pairs", tmp_path, "tno")[0]
+    assert grey.name.startswith("tno_") and grey.rgb.shape == (*SIZE, 3)
+    with pytest.raises(ValueError, match="expected one of all, train, roadscene"):
+        open_dataset("fusion_pairs", tmp_path, "val")
+    next((tmp_path / "tno" / "ir").iterdir()).unlink()
+    with pytest.raises(ImageFileError, match="no partner"):
+        open_dataset("fusion_pairs", tmp_path, "tno")
+
+
+def test_folder_without_splits_or_labels(tmp_path: Path) -> None:
+    make_layout("folder", tmp_path / "divided")
+    shutil.copytree(tmp_path / "divided" / "train", tmp_path / "flat")
+    assert len(open_dataset("folder", tmp_path / "flat", "all")) == 2
+    with pytest.raises(ImageFileError, match="only split is 'all', not 'val'"):
+        open_dataset("folder", tmp_path / "flat", "val")
+    with pytest.raises(ImageFileError, match="is divided into splits"):
+        open_dataset("folder", tmp_path / "divided", "all")
+    shutil.rmtree(tmp_path / "flat" / "labels")
+    dataset = open_dataset("folder", tmp_path / "flat", "all")
+    assert dataset.class_table is None and dataset[0].labels is None
+
+
+def test_thermal_of_16_bit_becomes_8_bit(tmp_path: Path) -> None:
+    make_layout("folder", tmp_path)
+    path = tmp_path / "train" / "thermal" / f"{frame_names(2)[0]}.png"
+    ramp = np.linspace(29000, 31000, SIZE[0] * SIZE[1]).reshape(SIZE)
+    cv2.imwrite(str(path), ramp.astype(np.uint16))
+    thermal = open_dataset("folder", tmp_path, "train")[0].thermal
+    assert thermal.dtype == np.uint8
+    assert thermal[0, 0] == 0 and thermal[-1, -1] == 255 and abs(int(thermal[24, 0]) - 128) < 4
+
+
+def test_palette_labels_are_read_as_ids(tmp_path: Path) -> None:
+    ids = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    image = PillowImage.fromarray(ids)
+    image.putpalette([value for i in range(256) for value in (255 - i, i, 77)])
+    assert image.mode == "P"
+    image.save(tmp_path / "palette.png")
+    np.testing.assert_array_equal(read_label_ids(tmp_path / "palette.png"), ids)
+    cv2.imwrite(str(tmp_path / "equal.png"), np.dstack([ids] * 3))
+    np.testing.assert_array_equal(read_label_ids(tmp_path / "equal.png"), ids)
+    cv2.imwrite(str(tmp_path / "deep.png"), ids.astype(np.uint16))
+    np.testing.assert_array_equal(read_label_ids(tmp_path / "deep.png"), ids)
+    cv2.imwrite(str(tmp_path / "deep.png"), ids.astype(np.uint16) * 100)
+    with pytest.raises(ImageFileError, match="ids 0 to 500, expected 0 to 255"):
+        read_label_ids(tmp_path / "deep.png")
+    cv2.imwrite(str(tmp_path / "colours.png"), np.dstack([ids, ids * 2, ids]))
+    with pytest.raises(ImageFileError, match="in class colours"):
+        read_label_ids(tmp_path / "colours.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "equal.png").read_bytes()[:50])
+    with pytest.raises(ImageFileError, match="damaged or cut off"):
+        read_label_ids(tmp_path / "broken.png")
+
+
+def test_cache_reads_a_file_once_and_no_cache_reads_again(tmp_path: Path) -> None:
+    make_layout("mfnet", tmp_path)
+    kept, fresh = (open_dataset("mfnet", tmp_path, "train", cache=c) for c in (True, False))
+    first = kept[0]
+    assert fresh[0].labels is not None
+    shutil.rmtree(tmp_path / "labels")
+    shutil.rmtree(tmp_path / "images")
+    np.testing.assert_array_equal(kept[0].labels, first.labels)
+    np.testing.assert_array_equal(kept[0].rgb, first.rgb)
+    with pytest.raises(FileNotFoundError):
+        fresh[0]
+
+
+def test_dataset_can_go_to_another_process(tmp_path: Path) -> None:
+    make_layout("street_rgbt", tmp_path)
+    dataset = open_dataset("street_rgbt", tmp_path, "train", cache=True)
+    copy = pickle.loads(pickle.dumps(dataset))  # noqa: S301 (as spawned workers do)
+    np.testing.assert_array_equal(copy[1].rgb, dataset[1].rgb)
+
+
+def test_simulation() -> None:
+    train = open_dataset("simulation", None, "train", count=2, cache=True)
+    again = open_dataset("simulation", None, "train", count=1)
+    val = open_dataset("simulation", None, "val", count=2)
+    assert len(train) == 2 and train.class_table == load_class_table("street")
+    sample = train[0]
+    assert sample.rgb.shape == (480, 640, 3) and sample.thermal.dtype == np.uint8
+    assert sample.labels is not None and set(np.unique(sample.labels)) <= {0, 1, 2, 3}
+    assert train[0].rgb is sample.rgb
+    np.testing.assert_array_equal(sample.thermal, again[0].thermal)
+    assert not set(train.entries) & set(val.entries)
+    with pytest.raises(ValueError, match="1..10000"):
+        open_dataset("simulation", None, "train", count=0)
+    with pytest.raises(ValueError, match="expected train, val, test"):
+        open_dataset("simulation", None, "all")
+
+
+def test_impossible_requests_say_what_is_possible(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected one of: mfnet, msrs.*simulation"):
+        open_dataset("kaist", tmp_path, "train")
+    with pytest.raises(ValueError, match="needs the folder"):
+        open_dataset("fmb", None, "train")
+    with pytest.raises(FileNotFoundError, match="no such folder.*SegMiF"):
+        open_dataset("fmb", tmp_path / "absent", "train")
+    make_layout("fmb", tmp_path)
+    for split in ("val", "train_day"):
+        with pytest.raises(ValueError, match="expected one of train, test"):
+            open_dataset("fmb", tmp_path, split)
+    with pytest.raises(FileNotFoundError, match="no class table 'absent'"):
+        open_dataset("fmb", tmp_path, "train", class_table="absent")
+
+
+def test_missing_parts_are_named_with_their_source(tmp_path: Path) -> None:
+    make_layout("fmb", tmp_path)
+    (tmp_path / "train" / "Infrared" / f"{frame_names(2)[0]}.png").unlink()
+    with pytest.raises(ImageFileError, match="1 of 2 images .*00001D.*ICCV 2023"):
+        open_dataset("fmb", tmp_path, "train")
+    shutil.rmtree(tmp_path / "test" / "Label")
+    with pytest.raises(FileNotFoundError, match="test/Label.*Visible/, Infrared/ and Label/"):
+        open_dataset("fmb", tmp_path, "test")
+
+
+def test_wrong_files_are_named_when_read(tmp_path: Path) -> None:
+    make_layout("msrs", tmp_path, pairs=3)
+    names = frame_names(3)
+    folder = tmp_path / "train"
+    cv2.imwrite(str(folder / "ir" / f"{names[0]}.png"), np.zeros((24, 32), np.uint8))
+    cv2.imwrite(str(folder / "Segmentation_labels" / f"{names[1]}.png"), np.full(SIZE, 9, "u1"))
+    (folder / "vi" / f"{names[2]}.png").write_bytes(b"no image")
+    dataset = open_dataset("msrs", tmp_path, "train")
+    with pytest.raises(ImageFileError, match="got 32x24, but .* is 64x48.*register"):
+        dataset[0]
+    with pytest.raises(ImageFileError, match=rf"{names[1]}.*ids \[9\].*mfnet does not have"):
+        dataset[1]
+    with pytest.raises(ImageFileError, match="not an image"):
+        dataset[2]
+
+
+def test_three_channels_in_mfnet_are_refused(tmp_path: Path) -> None:
+    make_layout("mfnet", tmp_path)
+    path = tmp_path / "images" / f"{frame_names(2)[0]}.png"
+    cv2.imwrite(str(path), np.zeros((*SIZE, 3), np.uint8))
+    with pytest.raises(ImageFileError, match="thermal as the fourth channel"):
+        open_dataset("mfnet", tmp_path, "train")[0]
+
+
+# python -m training.data
+
+
+@pytest.fixture
+def tiny_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if each data set had been published with two pairs of 64x48 a split."""
+    for kind, layout in list(LAYOUTS.items()):
+        tiny = dataclasses.replace(
+            layout,
+            counts=dict.fromkeys(layout.counts, 2),
+            size=layout.size and SIZE,
+        )
+        monkeypatch.setitem(datasets.LAYOUTS, kind, tiny)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_check_guesses_the_kind_and_finds_nothing_wrong(
+    kind: str, tmp_path: Path, tiny_counts: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_layout(kind, tmp_path)
+    assert guess_kind(tmp_path) == kind
+    assert data.main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    pairs = 4 if kind == "fusion_pairs" else 2
+    assert "No problem found" in out and f": {pairs} pairs, 64x48 ({pairs})\n" in out
+    assert f"as {kind}:" in out
+    assert all(f"\n{split}: " in out for split in all_splits(kind))
+    if kind in CLASSES:
+        assert f"{CLASSES[kind] - 1:>3} {load_class_table_of(kind).names[-1]}" in out
+
+
+def load_class_table_of(kind: str):
+    return load_class_table(LAYOUTS[kind].file_table or "street")
+
+
+def test_check_reports_everything_that_is_wrong(
+    tmp_path: Path, tiny_counts: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_layout("mfnet", tmp_path)
+    first, second = frame_names(2)
+    cv2.imwrite(str(tmp_path / "labels" / f"{first}.png"), np.full(SIZE, 77, np.uint8))
+    cv2.imwrite(str(tmp_path / "images" / f"{second}.png"), np.zeros((8, 8, 4), np.uint8))
+    cv2.imwrite(str(tmp_path / "labels" / f"{second}.png"), np.zeros((8, 8), np.uint8))
+    (tmp_path / "val.txt").write_text(f"{first}\n")  # one of two, and one of train
+    (tmp_path / "test.txt").unlink()
+    assert data.main([str(tmp_path), "--kind", "mfnet"]) == 1
+    out = capsys.readouterr().out
+    for text in (
+        f"{first}.png: labels hold the ids [77]",
+        "1 pairs are not 64x48",
+        "1 pairs, but the published split has 2",
+        "test.txt: there is no such file",
+        "1 images are both in train and in val",
+        "University of Tokyo",
+    ):
+        assert text in out, out
+    assert out.count("PROBLEM") == 6  # the bad label is read in train and again in val
+
+
+def test_check_of_an_incomplete_copy_tells_where_the_rest_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_layout("pst900", tmp_path)
+    assert data.main([str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "2 pairs, but the published split has 597" in out
+    assert "2 pairs are not 1280x720" in out
+    assert "github.com/ShreyasSkandanS/pst900_thermal_rgb" in out
+
+
+def test_check_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert data.main([str(tmp_path / "absent")]) == 1
+    assert "no such folder" in capsys.readouterr().err
+    assert data.main([str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert all(f"  {kind}: " in error for kind in LAYOUTS)
+
+
+def test_check_of_a_folder_with_another_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_layout("folder", tmp_path)
+    shutil.copytree(tmp_path / "train", tmp_path / "flat")
+    assert data.main([str(tmp_path / "flat"), "--table", "pst900"]) == 0
+    assert "hand_drill" in capsys.readouterr().out
+
+
+def test_the_real_street_pairs(shared_data: Path) -> None:
+    dataset = open_dataset("street_rgbt", shared_data / "street_rgbt", "test")
+    assert len(dataset) == 42 and dataset[0].name == "01190N"
+    assert set(np.unique(dataset[0].labels)) <= {0, 1, 2, 3, 255}
+    assert len(open_dataset("street_rgbt", shared_data / "street_rgbt", "train", labels="both")) \
+        == 456  # fmt: skip

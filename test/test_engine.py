@@ -1,0 +1,163 @@
+"""The deployed graph and its engines: the same bytes from every one."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mafs_ros.engine import BackendError, Engine, available_backends, create_engine
+from mafs_ros.engine.graph import DeployedGraph, replace_luminance
+from mafs_ros.labels import load_class_table
+from mafs_ros.model import build_model
+from mafs_ros.model.weights import ModelInfo, save_weights
+from mafs_ros.resources import default_weights
+from mafs_ros.simulation import StreetSimulation
+from mafs_ros.thermal import ThermalScaler
+
+TABLE = load_class_table("street").to_dict()
+
+
+def street(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A batch of one simulated pair: rgb [1, H, W, 3], thermal [1, H, W]."""
+    frame = StreetSimulation(seed=5, height=height, width=width).frame(1.0)
+    return frame.rgb[None], ThermalScaler("percentile")(frame.thermal, 0.0)[None]
+
+
+@pytest.fixture(scope="module")
+def engines() -> dict[str, Engine]:
+    return {name: create_engine(name, default_weights()) for name in ("openvino", "torch")}
+
+
+@pytest.mark.parametrize("size", [(480, 640), (97, 131)])
+def test_engines_give_the_same_bytes(size: tuple[int, int], engines: dict[str, Engine]) -> None:
+    images = street(*size)
+    fused, labels = engines["torch"](*images)
+    assert fused.shape == (1, *size, 3) and fused.dtype == np.uint8
+    assert labels.shape == (1, *size) and labels.dtype == np.uint8
+    assert labels.max() < 4
+    other_fused, other_labels = engines["openvino"](*images)
+    assert np.abs(fused.astype(int) - other_fused).max() <= 1
+    assert (labels == other_labels).mean() >= 0.999
+
+
+def test_a_batch_is_its_images(engines: dict[str, Engine]) -> None:
+    rgb, thermal = street(64, 96)
+    rgb, thermal = np.concatenate([rgb, rgb[:, ::-1]]), np.concatenate([thermal, thermal[:, ::-1]])
+    fused, labels = engines["openvino"](rgb, thermal)
+    for index in range(2):
+        one = engines["openvino"](rgb[index : index + 1], thermal[index : index + 1])
+        assert np.abs(fused[index].astype(int) - one[0][0]).max() <= 1
+        assert (labels[index] == one[1][0]).mean() >= 0.999
+
+
+def test_results_of_a_frame_outlive_the_next(engines: dict[str, Engine]) -> None:
+    rgb, thermal = street(64, 96)
+    for engine in engines.values():
+        fused, labels = engine(rgb, thermal)
+        kept = fused.copy(), labels.copy()
+        engine(255 - rgb, 255 - thermal)
+        assert np.array_equal(fused, kept[0])
+        assert np.array_equal(labels, kept[1])
+
+
+def test_read_only_input_is_taken_and_left_alone(engines: dict[str, Engine]) -> None:
+    rgb, thermal = street(64, 96)
+    rgb.flags.writeable = thermal.flags.writeable = False
+    before = rgb.copy(), thermal.copy()
+    for engine in engines.values():
+        engine(rgb, thermal)
+    assert np.array_equal(rgb, before[0]) and np.array_equal(thermal, before[1])
+
+
+@pytest.mark.parametrize(
+    ("rgb", "thermal", "message"),
+    [
+        (np.zeros((8, 8, 3), np.uint8), np.zeros((1, 8, 8), np.uint8), "rgb must be uint8"),
+        (np.zeros((1, 8, 8, 3), np.float32), np.zeros((1, 8, 8), np.uint8), "got float32"),
+        (np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 8, 9), np.uint8), "scale and register"),
+        (np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 8, 8), np.uint16), "got uint16"),
+    ],
+)
+def test_images_that_do_not_fit_are_named(rgb, thermal, message, engines) -> None:
+    for engine in engines.values():
+        with pytest.raises(ValueError, match=message):
+            engine(rgb, thermal)
+
+
+def test_luminance_alone_is_replaced() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rgb = torch.randint(0, 256, (1, 3, 40, 40), generator=generator).float()
+    luma = torch.tensor([0.299, 0.587, 0.114])[None, :, None, None]
+    y = (rgb * luma).sum(1, keepdim=True)
+    same = replace_luminance(rgb, y)
+    torch.testing.assert_close(same, rgb, atol=0.4, rtol=0)  # 1.403 * 0.713 is not quite 1
+    brighter = replace_luminance(rgb, y + 20)
+    torch.testing.assert_close(brighter, same + 20, atol=1e-3, rtol=0)
+
+
+def test_the_largest_chroma_stays_below_the_releases_clamp() -> None:
+    corners = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)
+    y = corners @ torch.tensor([0.299, 0.587, 0.114])
+    assert (0.713 * (corners[:, 0] - y)).abs().max() < 0.5
+    assert (0.564 * (corners[:, 2] - y)).abs().max() < 0.5
+
+
+def test_a_network_without_a_task_cannot_be_deployed() -> None:
+    with pytest.raises(ValueError, match="both fusion and segmentation"):
+        DeployedGraph(build_model("mafs-lite", 4, fusion=False))
+
+
+@pytest.fixture
+def small_weights(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "model.safetensors"
+    save_weights(path, build_model("mafs-lite", 4), ModelInfo("mafs-lite", {}, TABLE))
+    return path
+
+
+def test_converted_graph_is_kept_and_used_again(small_weights: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    images = street(32, 64)
+    first = create_engine("openvino", small_weights, cache_dir=cache)(*images)
+    files = sorted(path.suffix for path in cache.iterdir())
+    assert files == [".bin", ".xml"]
+    engine = create_engine("openvino", small_weights, cache_dir=cache)
+    engine._convert = None  # type: ignore[attr-defined]  # calling it would fail
+    second = engine(*images)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_damaged_cache_is_rebuilt(small_weights: Path, tmp_path: Path, caplog) -> None:
+    cache = tmp_path / "cache"
+    create_engine("openvino", small_weights, cache_dir=cache).prepare(32, 64)
+    next(cache.glob("*.xml")).write_text("damaged")
+    with caplog.at_level(logging.WARNING):
+        create_engine("openvino", small_weights, cache_dir=cache).prepare(32, 64)
+    assert "rebuilding" in caplog.text
+    create_engine("openvino", small_weights, cache_dir=cache).prepare(32, 64)
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_cache_that_cannot_be_written_costs_no_function(small_weights: Path, tmp_path: Path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    fused, _ = create_engine("openvino", small_weights, cache_dir=blocked / "cache")(
+        *street(32, 64)
+    )
+    assert fused.shape == (1, 32, 64, 3)
+
+
+def test_backends_are_listed_and_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(available_backends()) == {"openvino", "torch"}
+    assert create_engine("auto", default_weights()).name == "openvino"
+    with pytest.raises(BackendError, match="choose one of auto, openvino, torch"):
+        create_engine("tensorflow", default_weights())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BackendError, match="'openvino' is not installed"):
+        create_engine("openvino", default_weights())
+    with pytest.raises(BackendError, match="no backend is installed"):
+        create_engine("auto", default_weights())

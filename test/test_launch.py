@@ -1,0 +1,242 @@
+"""The launch file, rviz configuration, executables and DDS profile.
+
+The wheels that the tests run on have no `launch`: stand-ins record what the launch file makes of
+its arguments. What they cannot show is how the real one behaves.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from mafs_ros.cameras import PARAMETERS as CAMERA_PARAMETERS
+from mafs_ros.parameters import TABLE
+
+ROOT = Path(__file__).resolve().parents[1]
+LAUNCH = ROOT / 'launch'
+
+
+class Recorded:
+    """Stands in for any class of launch: keeps what it was made with."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args, self.kwargs = args, kwargs
+
+
+class DeclareLaunchArgument(Recorded):
+    pass
+
+
+class LogInfo(Recorded):
+    pass
+
+
+class OpaqueFunction(Recorded):
+    pass
+
+
+class SetEnvironmentVariable(Recorded):
+    pass
+
+
+class LaunchDescription(Recorded):
+    pass
+
+
+class Node(Recorded):
+    pass
+
+
+class IncludeLaunchDescription(Recorded):
+    pass
+
+
+class PythonLaunchDescriptionSource(Recorded):
+    pass
+
+
+class ParameterValue(Recorded):
+    pass
+
+
+class LaunchConfiguration(Recorded):
+    def perform(self, context: dict[str, str]) -> str:
+        return context[self.args[0]]
+
+
+STAND_INS: dict[str, dict[str, Any]] = {
+    'launch': {'LaunchContext': dict, 'LaunchDescription': LaunchDescription},
+    'launch.action': {'Action': Recorded},
+    'launch.actions': {kind.__name__: kind for kind in (
+        DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction,
+        SetEnvironmentVariable)},
+    'launch.launch_description_sources': {
+        'PythonLaunchDescriptionSource': PythonLaunchDescriptionSource},
+    'launch.substitutions': {'LaunchConfiguration': LaunchConfiguration},
+    'launch_ros': {},
+    'launch_ros.actions': {'Node': Node},
+    'launch_ros.parameter_descriptions': {'ParameterValue': ParameterValue},
+}
+
+
+class Launch:
+    """The launch file, run with the stand-ins."""
+
+    def __init__(self, path: Path) -> None:
+        spec = importlib.util.spec_from_file_location('mafs_launch', path)
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.entities = module.generate_launch_description().args[0]
+        self.arguments = {entity.args[0]: entity.kwargs for entity in self.entities
+                          if isinstance(entity, DeclareLaunchArgument)}
+
+    def start(self, **given: str) -> list[Any]:
+        """The actions for arguments given on the command line."""
+        unknown = set(given) - set(self.arguments)
+        assert not unknown, unknown
+        values = {name: argument['default_value'] for name, argument in self.arguments.items()}
+        opaque = [entity for entity in self.entities if isinstance(entity, OpaqueFunction)]
+        return opaque[0].kwargs['function']({**values, **given})
+
+    def nodes(self, **given: str) -> list[dict[str, Any]]:
+        return [action.kwargs for action in self.start(**given) if isinstance(action, Node)]
+
+
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, members in STAND_INS.items():
+        module = ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch, stand_ins: None) -> Launch:
+    for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    return Launch(LAUNCH / 'mafs.launch.py')
+
+
+def test_arguments_are_described_and_optional(launch: Launch) -> None:
+    assert {'rgb_topic', 'thermal_topic', 'params_file', 'weights', 'backend', 'rviz',
+            'use_sim_time', 'shm_profile', 'namespace', 'autostart'} == set(launch.arguments)
+    for name, argument in launch.arguments.items():
+        assert len(argument['description']) > 10, name
+        assert isinstance(argument['default_value'], str), name
+
+
+def test_by_default_the_parameter_file_decides(launch: Launch) -> None:
+    (node,) = launch.nodes()
+    assert (node['package'], node['executable'], node['name']) == ('mafs_ros', 'mafs_node', 'mafs')
+    assert node['namespace'] == ''
+    file, parameters = node['parameters']
+    assert Path(file) == ROOT / 'config' / 'mafs.yaml' and Path(file).is_file()
+    assert parameters == {'use_sim_time': False}
+
+
+def test_arguments_become_parameters_of_their_type(launch: Launch) -> None:
+    (node,) = launch.nodes(
+        rgb_topic='/cam/image', thermal_topic='/flir/image', weights='/w.safetensors',
+        backend='torch', autostart='false', use_sim_time='true', namespace='robot',
+        params_file='/my.yaml')
+    file, parameters = node['parameters']
+    assert file == '/my.yaml' and node['namespace'] == 'robot'
+    assert parameters == {
+        'rgb_topic': '/cam/image', 'thermal_topic': '/flir/image', 'weights': '/w.safetensors',
+        'backend': 'torch', 'autostart': False, 'use_sim_time': True}
+    for name, value in parameters.items():
+        assert name == 'use_sim_time' or type(value) is type(TABLE[name].default)
+
+
+@pytest.mark.parametrize(('given', 'rgb', 'root'), [
+    ({}, '/rgb/image', ''),
+    ({'rgb_topic': '/cam/image'}, '/cam/image', ''),
+    ({'namespace': '/robot', 'rgb_topic': 'eye'}, '/robot/eye', '/robot'),
+    ({'namespace': 'robot'}, '/robot/rgb/image', '/robot'),
+])
+def test_rviz_shows_the_topics_of_this_launch(
+        launch: Launch, given: dict[str, str], rgb: str, root: str) -> None:
+    _, rviz = launch.nodes(rviz='true', **given)
+    assert rviz['package'] == rviz['executable'] == 'rviz2'
+    assert Path(rviz['arguments'][1]).is_file()
+    shown = dict(rviz['remappings'])
+    config = yaml.safe_load(Path(rviz['arguments'][1]).read_text(encoding='utf-8'))
+    topics = {display['Name']: shown[display['Topic']['Value']]
+              for display in config['Visualization Manager']['Displays']}
+    assert topics == {'RGB': rgb, 'Fused': f'{root}/mafs/fused/image',
+                      'Overlay': f'{root}/mafs/segmentation/overlay'}
+
+
+def test_rviz_takes_what_the_cameras_and_the_node_offer() -> None:
+    config = yaml.safe_load((ROOT / 'config' / 'mafs.rviz').read_text(encoding='utf-8'))
+    reliability = {display['Name']: display['Topic']['Reliability Policy']
+                   for display in config['Visualization Manager']['Displays']}
+    assert reliability == {'RGB': 'Best Effort', 'Fused': 'Reliable', 'Overlay': 'Reliable'}
+    assert {display['Class'] for display in config['Visualization Manager']['Displays']} == {
+        'rviz_default_plugins/Image'}
+
+
+@pytest.mark.parametrize(('distribution', 'variable'), [
+    ('humble', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
+    ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
+    ('kilted', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+])
+def test_the_profile_is_set_before_the_node_starts(
+        launch: Launch, monkeypatch: pytest.MonkeyPatch, distribution: str, variable: str) -> None:
+    monkeypatch.setenv('ROS_DISTRO', distribution)
+    first, second = launch.start()
+    assert isinstance(first, SetEnvironmentVariable) and isinstance(second, Node)
+    assert first.args == (variable, str(ROOT / 'config' / 'fastdds_shm.xml'))
+
+
+def test_the_profile_can_be_declined_and_never_replaces_another(
+        launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [type(action) for action in launch.start(shm_profile='false')] == [Node]
+    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '/mine.xml')
+    assert [type(action) for action in launch.start()] == [LogInfo, Node]
+
+
+def test_simulation_starts_the_cameras_after_the_profile_is_set(stand_ins: None) -> None:
+    simulation = Launch(LAUNCH / 'simulation.launch.py')
+    include, node = [entity for entity in simulation.entities
+                     if not isinstance(entity, DeclareLaunchArgument)]
+    assert include.args[0].args[0] == str(LAUNCH / 'mafs.launch.py')
+    assert (node.kwargs['package'], node.kwargs['executable']) == ('mafs_ros', 'mafs_cameras')
+    table = {parameter.name: parameter for parameter in CAMERA_PARAMETERS}
+    for name, value in node.kwargs['parameters'][0].items():
+        assert value.kwargs['value_type'] is type(table[name].default)
+        assert value.args[0].args[0] in simulation.arguments
+
+
+def test_the_profile_takes_effect(ros_domain: int) -> None:
+    """A process with it has a shared memory segment of 16 MiB; without, of half a MiB."""
+    script = ('import os, rclpy; before = set(os.listdir("/dev/shm")); rclpy.init(); '
+              'node = rclpy.create_node("profile"); '
+              'print(max(os.stat("/dev/shm/" + name).st_size '
+              'for name in set(os.listdir("/dev/shm")) - before)); '
+              'node.destroy_node(); rclpy.shutdown()')
+    profile = str(ROOT / 'config' / 'fastdds_shm.xml')
+    run = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, timeout=60, check=True,
+        env={**os.environ, 'FASTRTPS_DEFAULT_PROFILES_FILE': profile,
+             'FASTDDS_DEFAULT_PROFILES_FILE': profile})
+    assert int(run.stdout) >= 16 << 20
+
+
+@pytest.mark.parametrize(('name', 'module'), [('mafs_node', 'node'), ('mafs_cameras', 'cameras')])
+def test_executables_run_their_module(name: str, module: str) -> None:
+    path = ROOT / 'scripts' / name
+    text = path.read_text(encoding='utf-8')
+    assert text.startswith('#!/usr/bin/env python3\n')
+    assert f'from mafs_ros.{module} import main' in text
+    assert path.stat().st_mode & 0o777 == 0o755
