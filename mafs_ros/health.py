@@ -104,6 +104,7 @@ class CameraHealth:
     image: str = 'none yet'
     stamp_s: float | None = None
     silent: bool = False
+    best_effort: bool = False  # offered less than reliable, not yet subscribed so
     arrivals: Events = field(default_factory=Events)
     bad_arrivals: Events = field(default_factory=Events)
 

@@ -64,10 +64,11 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter('rgb_transport', 'raw', f'{TRANSPORT}.', choices=('raw', 'compressed')),
     Parameter('thermal_transport', 'raw', f'{TRANSPORT} (16 bit: PNG only).',
               choices=('raw', 'compressed')),
-    Parameter('input_reliability', 'best_effort',
-              'Reliability requested from both cameras. best_effort matches every camera; '
-              'reliable matches only cameras that offer it, and resends what was lost.',
-              choices=('best_effort', 'reliable')),
+    Parameter('input_reliability', 'auto',
+              'Reliability requested from the cameras. auto: reliable, or best_effort from a '
+              'camera that offers no more. best_effort: for lossy networks, nothing is resent. '
+              'reliable: such cameras are warned of and not received.',
+              choices=('auto', 'best_effort', 'reliable')),
     Parameter('input_depth', 5, 'Images of each camera that may wait in the middleware.',
               low=1, high=100),
     Parameter('stale_timeout_s', 5.0,

@@ -5,7 +5,7 @@ import numpy as np
 
 
 def gain_of(key):
-    """He-scale factor: small inside the deep residual trunks and the INN decoder, larger elsewhere."""
+    """Factor on the He scale: small in the residual trunks and the INN decoder."""
     if key.startswith(("encoder.encoder_rgb_layer", "encoder.encoder_thermal_layer")):
         return 0.6
     if key.startswith("fuse_decoder."):

@@ -63,7 +63,8 @@ def fuse(folder: Path, *options: str, out: str = 'out', name: str = '') -> int:
 
 # mafs
 
-@pytest.mark.parametrize('command', ['fuse', 'info', 'complexity', 'convert-checkpoint'])
+@pytest.mark.parametrize('command', ['fuse', 'info', 'convert-checkpoint', 'complexity',
+                                     'benchmark'])
 def test_help_shows_an_example(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, '--help'])

@@ -538,7 +538,19 @@ def test_incompatible_qos_names_both_sides(ros_domain: int, start: Callable[...,
         for camera in ('rgb', 'thermal'):
             process.wait_for_line(
                 rf'incompatible QoS on /{camera}/image: .* offers best_effort, this node requests '
-                'reliable: .*set input_reliability to best_effort')
+                'reliable: .*set input_reliability to auto or best_effort')
+    finally:
+        bench.close()
+
+
+def test_best_effort_cameras_are_taken_by_default(
+        ros_domain: int, start: Callable[..., Process]) -> None:
+    process = start()
+    bench = Bench(camera_qos=BEST_EFFORT)
+    try:
+        bench.connect('fused')
+        for camera in ('rgb', 'thermal'):
+            process.wait_for_line(f'/{camera}/image is offered with best_effort alone')
     finally:
         bench.close()
 

@@ -24,8 +24,8 @@ SHIPPED = ('mafs_ros', 'launch', 'config', 'scripts', 'resource', 'package.xml',
 
 # From top to bottom; a module imports from its own layer and from those below it.
 LAYERS = (
-    ('entry points', {'cli', 'fuse', 'info', 'complexity', 'convert_checkpoint', 'node', 'cameras',
-                      'demo'}),
+    ('entry points', {'cli', 'fuse', 'info', 'convert_checkpoint', 'complexity', 'benchmark',
+                      'node', 'cameras', 'demo'}),
     ('ROS adapters', {'pairing', 'images', 'health', 'parameters'}),
     ('perception', {'perception', 'thermal', 'registration', 'labels', 'metrics', 'simulation',
                     'files', 'bags'}),
@@ -35,7 +35,7 @@ LAYERS = (
 )
 RANK = {module: rank for rank, (_, modules) in enumerate(LAYERS) for module in modules}
 ROS_FILES = {'node', 'pairing', 'images', 'health', 'parameters', 'cameras', 'demo'}
-TORCH_FILES = {'engine', 'model', 'complexity', 'convert_checkpoint'}
+TORCH_FILES = {'engine', 'model', 'convert_checkpoint', 'complexity', 'benchmark'}
 # What Python imports -> what package.xml calls it.
 ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'python3-yaml',
                'tqdm': 'python3-tqdm'}

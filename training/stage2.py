@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from mafs_ros.engine.graph import replace_luminance
 from mafs_ros.labels import load_class_table
 from mafs_ros.model import build_model
 from mafs_ros.model.backbones import load_imagenet
@@ -49,7 +48,7 @@ def main() -> None:
     if args.simulated:
         pairs += simulate_pairs(args.simulated, seed=10_000)
     sampler = CropSampler(pairs, args.crop, args.seed + start)
-    network.to(memory_format=torch.channels_last).train()
+    network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     log = (args.out / "log.csv").open("a")
     began = time.monotonic()
     for step in tqdm(range(start, args.steps), initial=start, total=args.steps):
@@ -77,6 +76,8 @@ def compute_losses(
     output: MafsOutput, rgb: Tensor, thermal: Tensor, labels: Tensor
 ) -> dict[str, Tensor]:
     """Weighted terms of the stage-2 loss; rgb, thermal in 0..1, labels int64 with 255 ignored."""
+    if output.fused is None or output.logits is None:
+        raise ValueError("stage 2 trains both tasks: build the network with both")
     visible = luminance(rgb)
     weights = torch.tensor(CLASS_WEIGHTS)
     return {

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class OpenVinoEngine(Engine):
         version = openvino.__version__.split("-")[0]
         device = self._core.get_property("CPU", "FULL_DEVICE_NAME")
         self.description = f"OpenVINO {version} fp32 on {device}"
-        self._key = _file_hash(weights)
+        self._key = _hash([weights, *_graph_sources()])
         self._network: Any = None
 
     def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
@@ -72,8 +73,10 @@ class OpenVinoEngine(Engine):
             except RuntimeError as error:
                 log.warning("rebuilding %s, which cannot be read: %s", cached, error)
         model = self._convert(shape)
-        if cached is not None:
-            _store(model, cached)
+        if cached is not None and _store(model, cached):
+            # Not the one in memory: it is optimised a little differently, and every start shall
+            # give the same bytes.
+            return self._core.read_model(cached)
         return model
 
     def _convert(self, shape: tuple[int, ...]) -> openvino.Model:
@@ -88,7 +91,8 @@ class OpenVinoEngine(Engine):
             torch.zeros((*shape, 3), dtype=torch.uint8),
             torch.zeros(shape, dtype=torch.uint8),
         )
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of torch, to torch
             return openvino.convert_model(torch.export.export(graph, example))
 
     def _cached_file(self, shape: tuple[int, ...]) -> Path | None:
@@ -99,20 +103,31 @@ class OpenVinoEngine(Engine):
         return self._cache_dir / f"openvino-{version}-{self._key}-{size}.xml"
 
 
-def _store(model: openvino.Model, path: Path) -> None:
-    """Write `path` (.xml) and its .bin so that a reader finds both or neither."""
+def _store(model: openvino.Model, path: Path) -> bool:
+    """Write `path` (.xml) and its .bin, the .xml last; return whether that worked."""
     temporary = path.with_name(f"{path.stem}.{os.getpid()}.xml")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         openvino.save_model(model, temporary, compress_to_fp16=False)
         os.replace(temporary.with_suffix(".bin"), path.with_suffix(".bin"))
         os.replace(temporary, path)
+        return True
     except (OSError, RuntimeError) as error:
         log.warning("cannot keep the converted graph in %s: %s", path.parent, error)
         for suffix in (".xml", ".bin"):
             with contextlib.suppress(OSError):
                 temporary.with_suffix(suffix).unlink(missing_ok=True)
+        return False
 
 
-def _file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def _graph_sources() -> list[Path]:
+    """The code that defines the graph: a kept graph of other code must not be used."""
+    package = Path(__file__).parents[1]
+    return [package / "engine" / "graph.py", *sorted((package / "model").glob("*.py"))]
+
+
+def _hash(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -65,12 +65,6 @@ def hull(points: np.ndarray) -> np.ndarray:
     return cv2.convexHull(points.astype(np.float32))[:, 0]
 
 
-def _tinted(picture: np.ndarray, factors: np.ndarray, haze: np.ndarray) -> np.ndarray:
-    # OpenCV takes a tuple for every pixel's four channels; its type stubs do not know.
-    scaled = cv2.multiply(picture, tuple(factors.tolist()))  # type: ignore[call-overload]
-    return cv2.add(scaled, tuple(haze.tolist()))  # type: ignore[call-overload]
-
-
 class Canvas:
     """Draws hard-edged shapes with 1/16 pixel accuracy; far haze included."""
 
@@ -147,24 +141,32 @@ class Canvas:
         matrix[:2] -= np.outer((x0, y0), matrix[2])
         source = levels[i]
         clear = math.exp(-depth / self._visibility)
-        factors = np.full(4, clear)
-        factors[:3] *= 1.0 if light is None else light
-        haze = self._haze_value * (1.0 - clear)
-        plain = light is None and clear > 0.97
         small_source = source.size < size[0] * size[1] * 4
-        if small_source and not plain:
-            source = _tinted(source, factors, haze)
+        if small_source:
+            source = self._faded(source, clear, light)
         drawn = cv2.warpPerspective(
             source, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        if not small_source and not plain:
-            drawn = _tinted(drawn, factors, haze)
+        if not small_source:
+            drawn = self._faded(drawn, clear, light)
         if masks is None:
             mask = self._mask(outline, box)
         else:
             mask = cv2.warpPerspective(masks[i], matrix, size, flags=cv2.INTER_LINEAR)
             mask = cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
         cv2.copyTo(drawn, mask, self.pixels[y0:y1, x0:x1])
+
+    def _faded(self, picture: np.ndarray, clear: float, light: np.ndarray | None) -> np.ndarray:
+        """A picture no larger than the canvas under this light, `clear` of it through haze."""
+        if light is not None:
+            mix = np.diag([*(clear * light), clear])
+            haze = (1.0 - clear) * self._haze_picture[0, :1].T
+            return cv2.transform(picture, np.hstack([mix, haze]))
+        if clear > 0.97:
+            return picture
+        rows, cols = picture.shape[:2]
+        haze = self._haze_picture.reshape(-1, 4)[: rows * cols].reshape(rows, cols, 4)
+        return cv2.addWeighted(picture, clear, haze, 1.0 - clear, 0.0)
 
     def _box(self, outline: np.ndarray) -> tuple[int, int, int, int] | None:
         if len(outline) < 3:

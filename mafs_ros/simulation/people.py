@@ -264,7 +264,7 @@ def walker(person: Person, weather: Weather, walked: float, away: float) -> Figu
     return figure
 
 
-def _bicycle(figure: Figure, weather: Weather, variant: int, steer: float = 0.0) -> None:
+def _bicycle(figure: Figure, weather: Weather, variant: int) -> None:
     """Frame, saddle, handlebar, mudguards and perhaps a basket; wheels are drawn apart."""
     paints = [[0.05] * 3, [0.5, 0.05, 0.05], [0.1, 0.15, 0.45], [0.6] * 3, [0.35] * 3]
     paint = np.array(paints[variant % len(paints)])

@@ -236,11 +236,6 @@ def _normal(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
     return normal if normal @ (points.mean(axis=0) - middle) > 0 else -normal
 
 
-def car_length(car: Car) -> float:
-    """Length in metres."""
-    return _SIZES[car.shape][0] * car.scale
-
-
 class Traffic:
     """All cars of a street. What does not change with time is worked out once."""
 

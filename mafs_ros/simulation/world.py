@@ -48,7 +48,11 @@ class Building:
 
 @dataclass(frozen=True)
 class Fixture:
-    """A thing that stands still: lamp, tree, sign, signal, vending, bollard, hedge, bicycle."""
+    """A thing that stands still: lamp, tree, sign, signal, vending, bollard, hedge, bicycle.
+
+    variant: its look; for a lamp the side of the street (-1, 1), for a hedge whether its end face
+    shows. phase: direction in radians that a bicycle faces.
+    """
 
     kind: str
     x: float
