@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mafs_ros.errors import one_line
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from mafs_ros.labels import ClassTable
     from mafs_ros.perception import Perception
+    from mafs_ros.thermal import ThermalScaler
 
 Pair = tuple[str, Path, Path]   # name, RGB file, thermal file
 
@@ -51,7 +49,7 @@ def add_parser(commands) -> None:
                         help='engine that runs the network; default: auto, the fastest available')
     parser.add_argument('--thermal-scaling', choices=('auto', 'as_is', 'percentile', 'fixed'),
                         default='auto', help='how thermal values become 8 bit; default: auto, '
-                        'as_is for 8-bit images, percentile (1 to 99) for others')
+                        'as_is for 8-bit images, percentile (1 to 99.8) for others')
     parser.add_argument('--thermal-range', metavar=('LOW', 'HIGH'), nargs=2, type=float,
                         help='for fixed: the thermal values that become 0 and 255')
     parser.set_defaults(run=run, usage_error=parser.error)
@@ -112,19 +110,13 @@ def prepare_outputs(out: Path, pairs: list[Pair]) -> dict[str, Path]:
     return {name: prepare_output_folder(folder) for name, folder in folders.items()}
 
 
-def still_scaler(mode: str, limits: list[float] | None) -> Callable[..., np.ndarray]:
-    """A thermal scaler without memory: each image [H, W] has its own range, or the fixed one."""
-    import numpy as np
-
+def still_scaler(mode: str, limits: list[float] | None) -> ThermalScaler:
+    """A thermal scaler for stills: each image has its own range, or all have the fixed one."""
     from mafs_ros.thermal import ThermalScaler
 
-    def scale(thermal: np.ndarray, stamp_s: float) -> np.ndarray:
-        if mode == 'fixed' and limits is not None:
-            return ThermalScaler('fixed', low=limits[0], high=limits[1])(thermal, stamp_s)
-        automatic = 'as_is' if thermal.dtype == np.uint8 else 'percentile'
-        return ThermalScaler(automatic if mode == 'auto' else mode)(thermal, stamp_s)
-
-    return scale
+    if limits is None:
+        return ThermalScaler(mode, time_constant_s=0.0)
+    return ThermalScaler(mode, low=limits[0], high=limits[1])
 
 
 def fuse_pairs(pairs: list[Pair], perception: Perception, table: ClassTable,

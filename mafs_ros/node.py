@@ -354,7 +354,7 @@ class MafsNode(LifecycleNode):
     def _subscribe(self, inputs: Inputs, camera: CameraHealth, reliable: bool) -> None:
         """Subscribe to a camera, in place of an earlier subscription if there is one."""
         add = inputs.pairing.add_rgb if camera is inputs.rgb else inputs.pairing.add_thermal
-        kind = CompressedImage if self._value(f'{camera.name}_transport') == 'compressed' else Image
+        compressed = self._value(f'{camera.name}_transport') == 'compressed'
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=self._value('input_depth'),
             reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT)
@@ -365,8 +365,8 @@ class MafsNode(LifecycleNode):
             add(arrival)
 
         def subscribe(events: SubscriptionEventCallbacks) -> Any:
-            return self.create_subscription(kind, camera.topic, on_image, qos,
-                                            event_callbacks=events)
+            return self.create_subscription(CompressedImage if compressed else Image,
+                                            camera.topic, on_image, qos, event_callbacks=events)
 
         if camera.name in inputs.subscriptions:
             self.destroy_subscription(inputs.subscriptions[camera.name])

@@ -84,10 +84,11 @@ PARAMETERS: tuple[Parameter, ...] = (
               'negative. Published stamps are not changed: they are those of the RGB camera.',
               low=-10.0, high=10.0, live=True),
     # thermal image
-    Parameter('thermal_scaling', 'percentile',
+    Parameter('thermal_scaling', 'auto',
               'How thermal counts become 8 bit. percentile: range of the image, slowed by '
               'thermal_time_constant_s; fixed: thermal_low to thermal_high; as_is: no change, '
-              '8 bit cameras only.', choices=('percentile', 'fixed', 'as_is'), live=True),
+              '8 bit cameras only; auto: as_is for 8 bit cameras, percentile for others.',
+              choices=('auto', 'percentile', 'fixed', 'as_is'), live=True),
     Parameter('thermal_low', 0.0, 'fixed: the value that becomes 0, in thermal_unit.',
               low=-1e6, high=1e6, live=True),
     Parameter('thermal_high', 65535.0, 'fixed: the value that becomes 255, in thermal_unit.',
@@ -100,7 +101,7 @@ PARAMETERS: tuple[Parameter, ...] = (
               low=1e-6, high=10.0, live=True),
     Parameter('thermal_percentile_low', 1.0, 'percentile: the percentile that becomes 0.',
               low=0.0, high=100.0, live=True),
-    Parameter('thermal_percentile_high', 99.0, 'percentile: the percentile that becomes 255.',
+    Parameter('thermal_percentile_high', 99.8, 'percentile: the percentile that becomes 255.',
               low=0.0, high=100.0, live=True),
     Parameter('thermal_time_constant_s', 2.0,
               'percentile: seconds after which the range has followed 63 % of a small change. '

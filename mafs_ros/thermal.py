@@ -44,7 +44,8 @@ class ThermalScaler:
         converted by kelvin_per_count for 16-bit images, while float images are taken to hold
         kelvin. Cameras whose counts do not start at 0 K need 'counts'.
     kelvin_per_count: 0.01 (centikelvin, the usual TLinear resolution) or 0.1 (its low resolution).
-    percentiles: those that become 0 and 255, 0 <= low < high <= 100.
+    percentiles: those that become 0 and 255, 0 <= low < high <= 100. The upper default leaves room
+        for people, who fill few pixels, above a warm road.
     time_constant_s: time in which the range follows 63 % of a small change; 0 gives every image
         a range of its own (it flickers).
 
@@ -59,7 +60,7 @@ class ThermalScaler:
         high: float = 65535.0,
         unit: str = 'counts',
         kelvin_per_count: float = 0.01,
-        percentiles: tuple[float, float] = (1.0, 99.0),
+        percentiles: tuple[float, float] = (1.0, 99.8),
         time_constant_s: float = 2.0,
     ) -> None:
         _check(mode in MODES, f'thermal scaling must be one of {", ".join(MODES)}; got {mode!r}')

@@ -80,7 +80,7 @@ def test_convert_refuses(name: str, value: Any, reason: str) -> None:
 
 @pytest.mark.parametrize(('changes', 'reason'), [
     ({'thermal_low': 300.0, 'thermal_high': 290.0}, 'thermal_low below thermal_high'),
-    ({'thermal_percentile_low': 99.0}, 'thermal_percentile_low below thermal_percentile_high'),
+    ({'thermal_percentile_low': 99.9}, 'thermal_percentile_low below thermal_percentile_high'),
     ({'image_height': 480}, 'image_height and image_width'),
     ({'rgb_topic': ''}, 'rgb_topic: got an empty name'),
     ({'rgb_topic': 'image', 'thermal_topic': 'image'}, 'the topics of two cameras'),

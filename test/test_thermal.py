@@ -115,9 +115,9 @@ def test_a_repeated_stamp_keeps_the_range():
 def test_a_flat_image_is_not_spread(dtype, level, noise):
     rng = np.random.default_rng(0)
     flat = np.full((120, 160), level, dtype)
-    assert np.abs(ThermalScaler()(flat, 0.0) - 127.5).max() <= 1
+    assert np.abs(ThermalScaler('percentile')(flat, 0.0) - 127.5).max() <= 1
     noisy = (level + rng.normal(0, noise, flat.shape)).astype(dtype)
-    assert ThermalScaler()(noisy, 0.0).std() < 20
+    assert ThermalScaler('percentile')(noisy, 0.0).std() < 20
 
 
 def test_fixed_range_in_counts():
@@ -203,7 +203,7 @@ def test_other_images_are_refused(image, mode):
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        ({'mode': 'auto'}, "percentile, fixed, as_is; got 'auto'"),
+        ({'mode': 'agc'}, "auto, percentile, fixed, as_is; got 'agc'"),
         ({'unit': 'celsius'}, "counts, kelvin; got 'celsius'"),
         ({'mode': 'fixed', 'low': 5, 'high': 5}, 'low 5, high 5'),
         ({'low': math.nan}, 'low nan'),

@@ -65,26 +65,36 @@ def hull(points: np.ndarray) -> np.ndarray:
     return cv2.convexHull(points.astype(np.float32))[:, 0]
 
 
+class Haze:
+    """What the air adds to far things: its own light [3] and kelvin; and how far one can see."""
+
+    def __init__(
+        self, height: int, width: int, light: np.ndarray, kelvin: float, visibility_m: float
+    ):
+        self.light = light.astype(np.float32)
+        self.kelvin = float(kelvin)
+        self.visibility_m = visibility_m
+        self.picture = np.tile(pack(self.light, kelvin), (height, width, 1))
+
+
 class Canvas:
     """Draws hard-edged shapes with 1/16 pixel accuracy; far haze included."""
 
-    def __init__(self, height: int, width: int, haze: np.ndarray, visibility_m: float):
-        self.pixels = np.empty((height, width, 4), np.uint16)
-        self._haze = haze.astype(np.float32)
-        self._haze_value = pack(self._haze[:3], self._haze[3]).astype(float)
-        self._visibility = visibility_m
+    def __init__(self, haze: Haze):
+        self.pixels = np.empty_like(haze.picture)
+        self._haze = haze
 
     def clearness(self, depth: np.ndarray | float) -> np.ndarray:
         """Share 0..1 of a thing's own light and heat that reaches the camera from depth m."""
-        return np.exp(-np.asarray(depth, np.float32) / self._visibility)
+        return np.exp(-np.asarray(depth, np.float32) / self._haze.visibility_m)
 
     def values(
         self, colours: np.ndarray, kelvin: np.ndarray, labels: np.ndarray | int, depth: np.ndarray
     ) -> np.ndarray:
         """Pixel values uint16 [N, 4] for colours [N, 3], faded by haze over depth [N] m."""
         clear = self.clearness(depth)
-        faded = colours * clear[:, None] + self._haze[:3] * (1.0 - clear)[:, None]
-        return pack(faded, kelvin * clear + self._haze[3] * (1.0 - clear), labels)
+        faded = colours * clear[:, None] + self._haze.light * (1.0 - clear)[:, None]
+        return pack(faded, kelvin * clear + self._haze.kelvin * (1.0 - clear), labels)
 
     def fill(self, outline: np.ndarray, value: list) -> None:
         """Fill one convex outline [N, 2], pixels; nothing where N < 3."""
@@ -140,7 +150,7 @@ class Canvas:
         matrix = to_pixels * (1 << i, 1 << i, 1.0)
         matrix[:2] -= np.outer((x0, y0), matrix[2])
         source = levels[i]
-        clear = math.exp(-depth / self._visibility)
+        clear = math.exp(-depth / self._haze.visibility_m)
         small_source = source.size < size[0] * size[1] * 4
         if small_source:
             source = self._faded(source, clear, light)
@@ -160,12 +170,12 @@ class Canvas:
         """A picture no larger than the canvas under this light, `clear` of it through haze."""
         if light is not None:
             mix = np.diag([*(clear * light), clear])
-            haze = (1.0 - clear) * self._haze_picture[0, :1].T
+            haze = (1.0 - clear) * self._haze.picture[0, :1].T
             return cv2.transform(picture, np.hstack([mix, haze]))
         if clear > 0.97:
             return picture
         rows, cols = picture.shape[:2]
-        haze = self._haze_picture.reshape(-1, 4)[: rows * cols].reshape(rows, cols, 4)
+        haze = self._haze.picture.reshape(-1, 4)[: rows * cols].reshape(rows, cols, 4)
         return cv2.addWeighted(picture, clear, haze, 1.0 - clear, 0.0)
 
     def _box(self, outline: np.ndarray) -> tuple[int, int, int, int] | None:

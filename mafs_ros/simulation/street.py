@@ -11,7 +11,7 @@ import numpy as np
 
 from . import fixtures, people, scenery, vehicles
 from .camera import Camera
-from .canvas import LABEL_SHIFT, WHITE, Canvas
+from .canvas import LABEL_SHIFT, WHITE, Canvas, Haze
 from .lighting import Lighting
 from .sensors import RgbSensor, ThermalSensor
 from .world import BEHIND_M, PEOPLE_M, Person, make_world
@@ -53,7 +53,9 @@ class StreetSimulation:
         self.night = world.weather.night
         rng = np.random.default_rng([seed, 21])
         weather = world.weather
-        self._haze = np.append(weather.sky_horizon, weather.air)
+        self._haze = Haze(
+            height, width, weather.sky_horizon, weather.air, weather.visibility_m
+        )
         self._sky = scenery.Sky(rng, world, height, width)
         self._ground = scenery.Ground(rng, world)
         lamps = Lighting(weather.ambient, weather.sun, weather.to_sun, 0.0)
@@ -73,7 +75,7 @@ class StreetSimulation:
         camera = self._camera(t)
         car_z = self._car_places(t, driven)
         light = self._lighting(driven, car_z)
-        canvas = Canvas(self.height, self.width, self._haze, self.world.weather.visibility_m)
+        canvas = Canvas(self._haze)
         walking = self._walking(t, driven, camera)
         shadows = self._shadows(light, driven, car_z, walking) if light.sun.any() else []
         self._background(canvas, camera, light, driven, shadows)
