@@ -163,10 +163,12 @@ def environment() -> dict[str, str]:
     env = dict(os.environ)
     for name in ('ROS_NAMESPACE', 'ROS_LOCALHOST_ONLY', 'ROS_DISCOVERY_SERVER'):
         env.pop(name, None)
+    profile = str(share_path('config', 'fastdds_shm.xml'))
     env.update(
         ROS_DOMAIN_ID=str(DOMAINS[os.getpid() % len(DOMAINS)]),
         ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST',
-        FASTDDS_DEFAULT_PROFILES_FILE=str(share_path('config', 'fastdds_shm.xml')),
+        FASTRTPS_DEFAULT_PROFILES_FILE=profile,   # Humble to Jazzy
+        FASTDDS_DEFAULT_PROFILES_FILE=profile,    # from Kilted on
         MALLOC_MMAP_THRESHOLD_='33554432', MALLOC_TRIM_THRESHOLD_='134217728')
     return env
 

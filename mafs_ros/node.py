@@ -77,6 +77,8 @@ SCALER_PARAMETERS = tuple(name for name in TABLE if name.startswith('thermal_')
                           and TABLE[name].live and name != 'thermal_time_offset_s')
 # How often the spinning thread looks for SIGINT and SIGTERM.
 SIGNAL_PERIOD_S = 0.2
+# How long the frame in progress may take at the end; `ros2 launch` loses patience after 5 s.
+GRACE_S = 2.0
 
 
 @dataclass
@@ -109,7 +111,6 @@ class Session:
 class Inputs:
     """What exists from activate to deactivate."""
 
-    since: float
     rgb: CameraHealth
     thermal: CameraHealth
     pairing: Pairing
@@ -164,6 +165,16 @@ class MafsNode(LifecycleNode):
         """Leave whatever state there is and join the worker."""
         self._deactivate()
         self._clean_up()
+
+    def leave(self, timeout_s: float) -> bool:
+        """For the end of the process: stop, unless the worker is busy for longer than that."""
+        if self._inputs is not None:
+            self._inputs.mailbox.close()
+            self._inputs.worker.join(timeout_s)
+            if self._inputs.worker.is_alive():
+                return False
+        self.stop()
+        return True
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt('configure', self._configure, undo=self._clean_up)
@@ -283,7 +294,7 @@ class MafsNode(LifecycleNode):
         pairing = Pairing(leave_pair, slop_s=values['slop_s'], queue_size=values['queue_size'],
                           thermal_time_offset_s=values['thermal_time_offset_s'])
         worker = Worker(self, session, mailbox, rgb, thermal)
-        self._inputs = Inputs(since, rgb, thermal, pairing, pairs, mailbox, worker)
+        self._inputs = Inputs(rgb, thermal, pairing, pairs, mailbox, worker)
         worker.start()
         session.label_info.publish(label_info_message(session.table))
         reliable = values['input_reliability'] != 'best_effort'
@@ -297,6 +308,7 @@ class MafsNode(LifecycleNode):
         inputs, self._inputs = self._inputs, None
         if inputs is None:
             return
+        self.get_logger().info('stopping')
         for subscription in inputs.subscriptions.values():
             self.destroy_subscription(subscription)
         inputs.mailbox.close()
@@ -450,7 +462,7 @@ class MafsNode(LifecycleNode):
         """Warn of a camera that has become silent, and say when it is back."""
         if camera.silent_s(now) >= stale_s:
             count = self.count_publishers(camera.topic)
-            why = (f'{count} publishers are there' if count else
+            why = (f'publishers there: {count}' if count else
                    'nobody publishes it: is the camera running, and is this its topic?')
             self.warn(f'{camera.name} silent', f'{health.silence(camera, now)} ({why})')
             camera.silent = True
@@ -585,11 +597,16 @@ def main(args: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     keep_freed_memory()
     try:
-        return run(sys.argv if args is None else args, stop)
+        code = run(sys.argv if args is None else args, stop)
     except Exception as error:
         # Without the places in rcl's own source: ', at /project/src/parser.c:271'.
         print(f'mafs_node: {re.sub(", at /[^ ,]+", "", one_line(error))}', file=sys.stderr)
-        return 1
+        code = 1
+    if any(not thread.daemon for thread in threading.enumerate()
+           if thread is not threading.main_thread()):
+        # An engine that compiles for a minute cannot be told to stop, and is not waited for.
+        os._exit(code)
+    return code
 
 
 def run(args: list[str], stop: threading.Event) -> int:
@@ -602,19 +619,32 @@ def run(args: list[str], stop: threading.Event) -> int:
     try:
         node = MafsNode()
         logging.getLogger('mafs_ros').addHandler(RosLogHandler(node))
-        try:
-            if node.get_parameter('autostart').value and not node.start():
-                return 1
-            executor.add_node(node)
-            while not stop.is_set():
+        if node.get_parameter('autostart').value and not started(node, stop):
+            return 1
+        executor.add_node(node)
+        while not stop.is_set():
+            try:
                 executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
-            return 0
-        finally:
-            node.stop()
+            except Exception as error:  # of one callback: the next may do better
+                node.warn('callback', f'a callback failed: {one_line(error)}')
+                node.get_logger().debug(traceback.format_exc())
+        if node.leave(GRACE_S):
             node.destroy_node()
+        return 0
     finally:
         executor.shutdown()
-        rclpy.try_shutdown()
+        rclpy.shutdown()
+
+
+def started(node: MafsNode, stop: threading.Event) -> bool:
+    """Configure and activate; False if that failed. Ends early, with True, when told to stop."""
+    results: list[bool] = []
+    # A thread, so that signals are heeded while an engine compiles.
+    starter = threading.Thread(target=lambda: results.append(node.start()), name='mafs start')
+    starter.start()
+    while starter.is_alive() and not stop.is_set():
+        starter.join(SIGNAL_PERIOD_S)
+    return stop.is_set() or results == [True]
 
 
 def keep_freed_memory() -> None:

@@ -530,6 +530,12 @@ def test_label_info_is_latched(start: Callable[..., Process], bench: Bench) -> N
             (c.id, c.name) for c in table.classes]
 
 
+def test_unwritable_cache_costs_time_only(start: Callable[..., Process]) -> None:
+    process = start(cache_dir='/proc/engines')
+    assert 'is compiled at every start' in process.wait_for_line('cache_dir /proc/engines cannot')
+    process.wait_for_line('active')
+
+
 def test_incompatible_qos_names_both_sides(ros_domain: int, start: Callable[..., Process]) -> None:
     process = start(input_reliability='reliable')
     bench = Bench(camera_qos=BEST_EFFORT)

@@ -225,7 +225,7 @@ def reconstruction_intensity_loss(
 ) -> Tensor:
     """Distance to the image on the masked pixels (of Eq. 10 to 12): L = mean |R m - I m|.
 
-    The mean is over all pixels. m = hidden [B, 1, H, W], 1 where masked; None compares every pixel.
+    The mean is over all pixels. m = hidden [B, 1, H, W], 1 where masked; None compares all.
     """
     if hidden is None:
         return F.l1_loss(reconstruction, image)

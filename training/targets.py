@@ -35,7 +35,7 @@ def boundary_target(labels: Tensor, radius: int = BOUNDARY_RADIUS) -> Tensor:
     ignored = labels == IGNORE
     classes = labels.float()[:, None]  # exact: ids are below 256
     highest = _window_maximum(classes.masked_fill(ignored[:, None], -1.0), radius)
-    lowest = -_window_maximum((-classes).masked_fill(ignored[:, None], -256.0), radius)
+    lowest = -_window_maximum(-classes, radius)  # 255 is above any class
     near_ignored = _window_maximum(ignored.float()[:, None], radius) > 0
     target = (highest != lowest).long()
     unknown = ignored | (near_ignored & (target == 0))
