@@ -156,25 +156,28 @@ class MafsNode(LifecycleNode):
 
     # lifecycle
 
-    def start(self) -> bool:
-        """Configure and activate; returns whether both succeeded. The reason is on the log."""
-        success = TransitionCallbackReturn.SUCCESS
-        return self.trigger_configure() == success and self.trigger_activate() == success
+    @property
+    def active(self) -> bool:
+        return self._inputs is not None
+
+    def start(self) -> None:
+        """Configure and activate; where that fails the reason is on the log."""
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
 
     def stop(self) -> None:
         """Leave whatever state there is and join the worker."""
         self._deactivate()
         self._clean_up()
 
-    def leave(self, timeout_s: float) -> bool:
+    def leave(self, timeout_s: float) -> None:
         """For the end of the process: stop, unless the worker is busy for longer than that."""
         if self._inputs is not None:
             self._inputs.mailbox.close()
             self._inputs.worker.join(timeout_s)
             if self._inputs.worker.is_alive():
-                return False
+                return
         self.stop()
-        return True
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt('configure', self._configure, undo=self._clean_up)
@@ -615,36 +618,48 @@ def run(args: list[str], stop: threading.Event) -> int:
         raise ParameterError(f'got arguments {" ".join(foreign)}, expected parameters as '
                              '--ros-args -p NAME:=VALUE (names: ros2 param list, or the README)')
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    executor = SingleThreadedExecutor()
     try:
         node = MafsNode()
         logging.getLogger('mafs_ros').addHandler(RosLogHandler(node))
-        if node.get_parameter('autostart').value and not started(node, stop):
-            return 1
-        executor.add_node(node)
-        while not stop.is_set():
-            try:
-                executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
-            except Exception as error:  # of one callback: the next may do better
-                node.warn('callback', f'a callback failed: {one_line(error)}')
-                node.get_logger().debug(traceback.format_exc())
-        if node.leave(GRACE_S):
-            node.destroy_node()
-        return 0
+        try:
+            return live(node, stop)
+        finally:
+            node.destroy_node()  # even with a busy worker: it frees the shared memory of DDS
     finally:
-        executor.shutdown()
         rclpy.shutdown()
 
 
-def started(node: MafsNode, stop: threading.Event) -> bool:
-    """Configure and activate; False if that failed. Ends early, with True, when told to stop."""
-    results: list[bool] = []
-    # A thread, so that signals are heeded while an engine compiles.
-    starter = threading.Thread(target=lambda: results.append(node.start()), name='mafs start')
-    starter.start()
-    while starter.is_alive() and not stop.is_set():
-        starter.join(SIGNAL_PERIOD_S)
-    return stop.is_set() or results == [True]
+def live(node: MafsNode, stop: threading.Event) -> int:
+    """From autostart to the signal that ends it; returns the exit code."""
+    if node.get_parameter('autostart').value:
+        starter = start_in_thread(node, stop)
+        if starter.is_alive():
+            return 0
+        if not node.active:
+            return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while not stop.is_set():
+        try:
+            executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
+        except Exception as error:  # of one callback: the next may do better
+            node.warn('callback', f'a callback failed: {one_line(error)}')
+            node.get_logger().debug(traceback.format_exc())
+    node.leave(GRACE_S)
+    executor.shutdown()
+    return 0
+
+
+def start_in_thread(node: MafsNode, stop: threading.Event) -> threading.Thread:
+    """Configure and activate the node, in a thread so that signals are heeded meanwhile.
+
+    Returns when that has ended, or as soon as `stop` is set, with the thread still alive.
+    """
+    thread = threading.Thread(target=node.start, name='mafs start')
+    thread.start()
+    while thread.is_alive() and not stop.is_set():
+        thread.join(SIGNAL_PERIOD_S)
+    return thread
 
 
 def keep_freed_memory() -> None:
