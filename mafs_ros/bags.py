@@ -20,6 +20,8 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from mafs_ros.salvage import SalvageReader
+
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 
@@ -109,19 +111,36 @@ class Bag:
             for message in bag.messages([rgb, thermal]):
                 ...
 
+    salvage: read what there is of a bag that was cut off or lost its metadata.yaml; `damage` then
+    says what is wrong with it, and is empty for a sound bag.
+
     Raises FileNotFoundError or BagError (not a bag, no metadata.yaml, cut off, unknown format).
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, salvage: bool = False) -> None:
         self.path = Path(path)
         if self.path.name == 'metadata.yaml':
             self.path = self.path.parent
-        self._check_path()
+        self.damage = ''
+        self._reader: Reader | SalvageReader
         try:
-            self._reader = Reader(self.path)
-            self._reader.open()
+            self._check_path()
+            self._reader = self._open()
+        except BagError as error:
+            if not salvage:
+                raise
+            self._reader = SalvageReader(self.path)
+            if not self._reader.connections:
+                raise
+            self.damage = str(error)
+
+    def _open(self) -> Reader:
+        try:
+            reader = Reader(self.path)
+            reader.open()
         except Exception as error:   # rosbags raises many kinds on damaged files
             raise BagError(self._unreadable(error)) from error
+        return reader
 
     def _check_path(self) -> None:
         path = self.path
@@ -160,13 +179,13 @@ class Bag:
     @cached_property
     def image_topics(self) -> tuple[ImageTopic, ...]:
         """The topics of Image and CompressedImage messages, by name."""
-        topics: dict[str, list[Connection]] = {}
+        topics: dict[str, list[Any]] = {}
         for connection in self._reader.connections:
             if connection.msgtype in (IMAGE, COMPRESSED_IMAGE):
                 topics.setdefault(connection.topic, []).append(connection)
         return tuple(self._describe(topics[name]) for name in sorted(topics))
 
-    def _describe(self, connections: list[Connection]) -> ImageTopic:
+    def _describe(self, connections: list[Any]) -> ImageTopic:
         name, kind = connections[0].topic, connections[0].msgtype
         count = sum(connection.msgcount for connection in connections)
         try:
@@ -179,18 +198,22 @@ class Bag:
         return ImageTopic(name, kind, count, first.encoding, first.height, first.width,
                           first.header.frame_id)
 
-    def messages(self, topics: Iterable[ImageTopic | str]) -> Iterator[BagMessage]:
+    def messages(self, topics: Iterable[ImageTopic | str], start: int | None = None,
+                 stop: int | None = None) -> Iterator[BagMessage]:
         """The messages of these topics in the order of recording, one at a time in memory.
 
-        Raises BagError where the bag is damaged, after all messages before that place.
+        start, stop: only those received from `start` to before `stop`, in ns. Raises BagError
+        where the bag is damaged, after all messages before that place.
         """
         names = {topic if isinstance(topic, str) else topic.name for topic in topics}
-        return self._read([c for c in self._reader.connections if c.topic in names])
+        connections = [c for c in self._reader.connections if c.topic in names]
+        return self._read(connections, start, stop)
 
-    def _read(self, connections: list[Connection]) -> Iterator[BagMessage]:
+    def _read(self, connections: list[Any], start: int | None = None,
+              stop: int | None = None) -> Iterator[BagMessage]:
         if not connections:
             return
-        messages = self._reader.messages(connections)
+        messages = self._reader.messages(connections, start, stop)
         while True:
             try:
                 connection, received, raw = next(messages)
@@ -268,14 +291,18 @@ def _thermal_score(topic: ImageTopic) -> int:
 
 
 class BagWriter:
-    """Writes a new rosbag2 folder; storage 'mcap' or 'sqlite3', optionally zstd per message.
+    """Writes a new rosbag2 folder; storage 'mcap' or 'sqlite3', optionally with zstd.
+
+    compress: per message, which every rosbag2 reads; 'chunks': per chunk of an mcap, which viewers
+    that know no rosbag2 read too.
 
     Used with `with`. Ended by an error or Ctrl-C it still closes the bag properly, so that
     what was written can be read. Raises BagError where `path` exists, OSError where it cannot be
     written.
     """
 
-    def __init__(self, path: Path | str, storage: str = 'mcap', compress: bool = False) -> None:
+    def __init__(self, path: Path | str, storage: str = 'mcap',
+                 compress: bool | Literal['chunks'] = False) -> None:
         self.path = Path(path)
         if storage not in ('mcap', 'sqlite3'):
             raise BagError(f'got the bag storage {storage!r}, expected mcap or sqlite3')
@@ -284,7 +311,8 @@ class BagWriter:
         self._writer = Writer(self.path, version=METADATA_VERSION,
                               storage_plugin=StoragePlugin[storage.upper()])
         if compress:
-            self._writer.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
+            mode = CompressionMode.STORAGE if compress == 'chunks' else CompressionMode.MESSAGE
+            self._writer.set_compression(mode, CompressionFormat.ZSTD)
         try:
             self._writer.open()
         except OSError as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from mafs_ros.pairing import MailboxCounters, PairingCounters
+from mafs_ros.pairing import Mailbox, PairingCounters
 
 OK, WARN, ERROR = 0, 1, 2
 WINDOW_S = 10.0
@@ -142,9 +142,10 @@ class FrameHealth:
     age_ms: Samples = field(default_factory=Samples)
     steps_ms: dict[str, Samples] = field(default_factory=dict)
 
-    @property
-    def done(self) -> int:
-        return self.published + self.failed + self.bad_image + self.not_subscribed
+    def counts(self) -> dict[str, int]:
+        """What became of the pairs, by cause."""
+        return {'published': self.published, 'failed': self.failed,
+                'bad_image': self.bad_image, 'not_subscribed': self.not_subscribed}
 
     def publish(self, now: float, latency_ms: float, age_ms: float,
                 steps_ms: dict[str, float]) -> None:
@@ -225,7 +226,7 @@ def pairing_status(counters: PairingCounters, pairs: Events, now: float, stale_s
     return Status('pairing', level, message, values)
 
 
-def perception_status(frames: FrameHealth, mailbox: MailboxCounters, now: float,
+def perception_status(frames: FrameHealth, mailbox: Mailbox, now: float,
                       facts: dict[str, Any]) -> Status:
     """ERROR while every frame fails, WARN where some of the last WINDOW_S seconds failed.
 
@@ -238,17 +239,16 @@ def perception_status(frames: FrameHealth, mailbox: MailboxCounters, now: float,
     if (failed := frames.failures.count(now)) > 0:
         level = WARN if frames.publications.count(now) else ERROR
         message = f'{failed} frames failed in {WINDOW_S:.0f} s: {frames.failure}'
+    # In this order: what the worker does meanwhile only adds to what is in progress.
+    done, pairs = frames.counts(), mailbox.counters
     values = {
         'rate_hz': number(rate),
-        'pairs': mailbox.put,
-        'published': frames.published,
-        'replaced_while_busy': mailbox.replaced,
-        'failed': frames.failed,
-        'bad_image': frames.bad_image,
-        'not_subscribed': frames.not_subscribed,
-        'waiting': mailbox.waiting,
-        'in_progress': mailbox.taken - frames.done,
-        'discarded': mailbox.discarded,
+        'pairs': pairs.put,
+        **done,
+        'replaced_while_busy': pairs.replaced,
+        'waiting': pairs.waiting,
+        'in_progress': pairs.taken - sum(done.values()),
+        'discarded': pairs.discarded,
         'latency_ms_median': number(frames.latency_ms.median),
         'latency_ms_p95': number(frames.latency_ms.p95),
         'age_ms_median': age_text(frames.age_ms.median),

@@ -75,6 +75,8 @@ LATCHED_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
                          durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SCALER_PARAMETERS = tuple(name for name in TABLE if name.startswith('thermal_')
                           and TABLE[name].live and name != 'thermal_time_offset_s')
+# Names of our threads.
+STARTER, WORKER = 'mafs start', 'mafs worker'
 # How often the spinning thread looks for SIGINT and SIGTERM.
 SIGNAL_PERIOD_S = 0.2
 # How long the frame in progress may take at the end; `ros2 launch` loses patience after 5 s.
@@ -153,6 +155,11 @@ class MafsNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # Steady time: with use_sim_time a paused or looping bag would stop a ROS timer.
         self.create_timer(1.0, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def destroy_node(self) -> None:
+        super().destroy_node()
+        # rclpy forgets this one, which keeps the DDS participant and its 16 MiB in /dev/shm.
+        self._state_machine.destroy_when_not_in_use()
 
     # lifecycle
 
@@ -457,7 +464,7 @@ class MafsNode(LifecycleNode):
             health.camera_status(inputs.thermal, now, stale_s),
             pairing,
             health.perception_status(
-                inputs.worker.frames, inputs.mailbox.counters, now,
+                inputs.worker.frames, inputs.mailbox, now,
                 {**session.facts, 'thermal_scaling': scaler.mode,
                  'thermal_low': health.number(low), 'thermal_high': health.number(high)})]
 
@@ -482,7 +489,7 @@ class Worker(threading.Thread):
 
     def __init__(self, node: MafsNode, session: Session, mailbox: Mailbox,
                  rgb: CameraHealth, thermal: CameraHealth) -> None:
-        super().__init__(name='mafs worker')
+        super().__init__(name=WORKER)
         self.frames = FrameHealth()
         self._node = node
         self._session = session
@@ -605,10 +612,8 @@ def main(args: list[str] | None = None) -> int:
         # Without the places in rcl's own source: ', at /project/src/parser.c:271'.
         print(f'mafs_node: {re.sub(", at /[^ ,]+", "", one_line(error))}', file=sys.stderr)
         code = 1
-    if any(not thread.daemon for thread in threading.enumerate()
-           if thread is not threading.main_thread()):
-        # An engine that compiles for a minute cannot be told to stop, and is not waited for.
-        os._exit(code)
+    if any(thread.name in (STARTER, WORKER) for thread in threading.enumerate()):
+        os._exit(code)  # an engine that compiles cannot be told to stop, and is not waited for
     return code
 
 
@@ -624,7 +629,7 @@ def run(args: list[str], stop: threading.Event) -> int:
         try:
             return live(node, stop)
         finally:
-            node.destroy_node()  # even with a busy worker: it frees the shared memory of DDS
+            node.destroy_node()
     finally:
         rclpy.shutdown()
 
@@ -655,7 +660,7 @@ def start_in_thread(node: MafsNode, stop: threading.Event) -> threading.Thread:
 
     Returns when that has ended, or as soon as `stop` is set, with the thread still alive.
     """
-    thread = threading.Thread(target=node.start, name='mafs start')
+    thread = threading.Thread(target=node.start, name=STARTER)
     thread.start()
     while thread.is_alive() and not stop.is_set():
         thread.join(SIGNAL_PERIOD_S)

@@ -7,7 +7,7 @@ from rclpy.time import Time
 
 from mafs_ros import health
 from mafs_ros.health import CameraHealth, Events, FrameHealth, Samples, Throttle
-from mafs_ros.pairing import CameraCounters, MailboxCounters, PairingCounters
+from mafs_ros.pairing import CameraCounters, Mailbox, PairingCounters
 
 
 def events(*times: float) -> Events:
@@ -107,13 +107,19 @@ def test_perception_counts_add_up() -> None:
     for now in (1.0, 1.1, 1.2):
         frames.publish(now, latency_ms=40.0, age_ms=60.0, steps_ms={'engine': 30.0})
     frames.fail(1.3, 'thermal scaling as_is takes 8-bit images')
-    mailbox = MailboxCounters(put=15, taken=8, replaced=5, discarded=1, waiting=1)
+    mailbox = Mailbox()
+    for _ in range(8):
+        mailbox.put('pair')
+        mailbox.take()
+    for _ in range(6):
+        mailbox.put('pair')
     status = health.perception_status(frames, mailbox, 1.4, {'engine': 'openvino'})
     values = status.values
     assert values['pairs'] == sum(values[key] for key in (
         'waiting', 'in_progress', 'published', 'failed', 'bad_image', 'not_subscribed',
         'replaced_while_busy', 'discarded'))
-    assert values['in_progress'] == 1
+    assert values['pairs'] == 14 and values['replaced_while_busy'] == 5
+    assert values['waiting'] == values['in_progress'] == 1
     assert values['engine_ms_median'] == '30.00' and values['latency_ms_p95'] == '40.00'
     assert values['engine'] == 'openvino'
     assert status.level == health.WARN and 'as_is' in status.message
@@ -122,8 +128,8 @@ def test_perception_counts_add_up() -> None:
 def test_perception_is_in_error_while_every_frame_fails() -> None:
     frames = FrameHealth()
     frames.fail(1.0, 'boom')
-    assert health.perception_status(frames, MailboxCounters(), 2.0, {}).level == health.ERROR
-    assert health.perception_status(frames, MailboxCounters(), 20.0, {}).level == health.OK
+    assert health.perception_status(frames, Mailbox(), 2.0, {}).level == health.ERROR
+    assert health.perception_status(frames, Mailbox(), 20.0, {}).level == health.OK
 
 
 def test_age_of_another_clock_is_not_shown() -> None:

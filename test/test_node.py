@@ -303,7 +303,7 @@ def start(ros_domain: int, cache_dir: Path) -> Iterator[Callable[..., Process]]:
 @contextlib.contextmanager
 def cameras(**parameters: Any) -> Iterator[Process]:
     process = Process('mafs_ros.cameras', {
-        'height': HEIGHT, 'width': WIDTH, 'cycle': 10, 'wait_for_subscribers': 1, **parameters})
+        'height': HEIGHT, 'width': WIDTH, 'cycle': 3, 'wait_for_subscribers': 1, **parameters})
     try:
         yield process
     finally:
@@ -319,7 +319,7 @@ def shared_memory() -> Iterator[None]:
     folder = Path('/dev/shm')  # noqa: S108 (where Fast DDS has its segments)
     before = set(folder.iterdir())
     yield
-    for lock in set(folder.glob('fast*_el')) - before:
+    for lock in set(folder.glob('fast*_' + '[0-9a-f]' * 16 + '_el')) - before:
         with contextlib.suppress(OSError), lock.open('rb') as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             lock.with_name(lock.name.removesuffix('_el')).unlink()

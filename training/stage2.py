@@ -1,10 +1,6 @@
 """Stage 2: joint training of fusion and segmentation.
 
     python -m training.stage2 --data street_rgbt --out runs/street --steps 6000
-    python -m training.stage2 --data street_rgbt --out runs/fused --start runs/street --fusion-only
-
-The second trains the fusion branch alone on top of a finished run, which leaves the labels as they
-are and is several times faster.
 
 Fusion loss of Eq. 15 and 16, cross-entropy on the logits, AdamW with a cosine
 schedule, exponential moving average of the weights.
@@ -47,18 +43,12 @@ def main() -> None:
     load_imagenet_lite0(network)
     optimizer = torch.optim.AdamW(parameter_groups(network, args.lr), weight_decay=0.01)
     average = copy.deepcopy(network).eval()
-    if args.start:
-        state = torch.load(args.start / "checkpoint.pt", weights_only=True)
-        network.load_state_dict(state["average"])
-        average.load_state_dict(state["average"])
     start = load_checkpoint(args.out, network, average, optimizer)
     pairs = read_pairs(args.data / "train") + read_pairs(args.data / "val")
     if args.simulated:
         pairs += simulate_pairs(args.simulated, seed=10_000)
     sampler = CropSampler(pairs, args.crop, args.seed + start)
     network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    if args.fusion_only:
-        freeze_all_but_fusion(network)
     log = (args.out / "log.csv").open("a")
     began = time.monotonic()
     for step in tqdm(range(start, args.steps), initial=start, total=args.steps):
@@ -67,8 +57,6 @@ def main() -> None:
         rgb, thermal, labels = sampler.batch(args.batch)
         rgb = rgb.to(memory_format=torch.channels_last)
         losses = compute_losses(network(rgb, thermal), rgb, thermal, labels)
-        if args.fusion_only:
-            losses.pop("segmentation")
         total = torch.stack(list(losses.values())).sum()
         optimizer.zero_grad(set_to_none=True)
         total.backward()
@@ -82,22 +70,6 @@ def main() -> None:
         if step % args.keep == args.keep - 1 or step == args.steps - 1:
             save_checkpoint(args.out, step + 1, network, average, optimizer)
             save_weights(args.out / "model.safetensors", average, describe(args, step + 1))
-
-
-def freeze_all_but_fusion(network: Mafs) -> None:
-    """Train only what the fused image alone depends on; the rest keeps weights and statistics."""
-    network.eval().requires_grad_(False)
-    encoder = network.encoder
-    for module in (
-        encoder.visible_sfe.detail,
-        encoder.infrared_sfe.detail,
-        encoder.detail_fusion,
-        encoder.detail_progressive,
-        encoder.refinement,
-        network.fusion_decoder,
-    ):
-        if module is not None:
-            module.train().requires_grad_(True)
 
 
 def compute_losses(
@@ -205,7 +177,6 @@ def describe(args: argparse.Namespace, step: int) -> ModelInfo:
             f"{args.simulated} simulated street pairs",
             "initialisation": "EfficientNet-Lite0, ImageNet",
             "steps": step,
-            **({"fusion_branch_alone_after": str(args.start)} if args.fusion_only else {}),
             "batch": args.batch,
             "crop": args.crop,
             "learning_rate": args.lr,
@@ -226,8 +197,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--simulated", type=int, default=200, help="simulated pairs to add")
-    parser.add_argument("--start", type=Path, help="run to take the first weights from")
-    parser.add_argument("--fusion-only", action="store_true", help="train the fusion branch alone")
     parser.add_argument("--keep", type=int, default=200, help="steps between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()

@@ -32,6 +32,8 @@ class MafsConfig:
         number of leading blocks whose output is not gathered at the end.
     detail_skip: the fusion decoder also gathers the AFM features from before PHF, whose instance
         normalisation takes the absolute brightness out.
+    linear_output: the fused luminance is the decoder's output clamped to 0..1; False squashes it
+        by tanh (paper), which a narrow decoder has to learn to undo.
     segmentation_width: channels of the segmentation decoder.
     norm_groups: groups of GroupNorm in the pixel decoder.
     segmentation_stride: stride of the last segmentation features (2 in the paper).
@@ -63,6 +65,7 @@ class MafsConfig:
     inn_units: int = 2
     inn_skip: int = 2
     detail_skip: bool = False
+    linear_output: bool = False
     segmentation_width: int = 64
     norm_groups: int = 32
     segmentation_stride: int = 2
@@ -94,6 +97,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "inn_units": 1,
         "inn_skip": 0,
         "detail_skip": True,
+        "linear_output": True,
         "segmentation_width": 32,
         "norm_groups": 8,
         "segmentation_stride": 4,

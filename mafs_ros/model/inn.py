@@ -149,14 +149,14 @@ class FusionDecoder(nn.Module):
         super().__init__()
         width = config.fusion_width
         self.skip, self.stride = config.inn_skip, config.detail_stride
-        self.detail_skip = config.detail_skip
+        self.detail_skip, self.linear_output = config.detail_skip, config.linear_output
         self.blocks = nn.ModuleList(
             InvertibleBlock(width, config.inn_units, separable=config.separable)
             for _ in range(config.inn_blocks)
         )
         gathered = 1 + config.inn_blocks - config.inn_skip + config.detail_skip
         self.gather = nn.Conv2d(width * gathered, width, 1)
-        self.output = conv(width, self.stride**2)
+        self.output = nn.Conv2d(width, self.stride**2, 3, padding=1)
 
     def forward(self, features: Tensor, detail: Tensor) -> Tensor:
         gathered, x = [features], features
@@ -168,4 +168,7 @@ class FusionDecoder(nn.Module):
                 gathered.append(x)
         y = self.output(self.gather(torch.cat(gathered, 1)))
         y = F.pixel_shuffle(y, self.stride) if self.stride > 1 else y
-        return (torch.tanh(y) + 1) / 2
+        if not self.linear_output:
+            return (torch.tanh(y) + 1) / 2
+        # Unclamped in training, where a clamped pixel would have no gradient.
+        return y if self.training else y.clamp(0, 1)

@@ -1,0 +1,299 @@
+"""The demo as a user runs it: a process that starts cameras and node, and leaves files."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from test_bags import START, STEP
+
+from mafs_ros import bags, demo, files
+from mafs_ros.labels import ClassTable, LabelClass
+
+# The first start on a machine compiles the engine; its next ones take it from the cache.
+pytestmark = pytest.mark.timeout(420)
+RUN_TIMEOUT_S = 400
+TABLE = ClassTable('t', (LabelClass(0, 'background', (0, 0, 0)), LabelClass(1, 'car', (0, 0, 255)),
+                         LabelClass(2, 'person', (255, 0, 0))))
+
+
+def start(*arguments):
+    return subprocess.Popen([sys.executable, '-m', 'mafs_ros.demo', *map(str, arguments)],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=RUN_TIMEOUT_S)
+    return process.returncode, out, err
+
+
+def succeed(*arguments):
+    """Run the demo; returns what it printed and its summary."""
+    code, out, err = finish(start(*arguments))
+    assert code == 0, err
+    folder = arguments[arguments.index('--out') + 1]
+    return out, json.loads((folder / 'summary.json').read_text())
+
+
+def fail(*arguments):
+    """Run a demo that must fail; returns its error."""
+    code, out, err = finish(start(*arguments))
+    assert code == 1, (out, err)
+    assert 'Traceback' not in err
+    return err
+
+
+def check_accounts(summary):
+    """Every image sent and every pair formed is a frame or a counted drop."""
+    drops = summary['drops']
+    assert all(count >= 0 for count in drops.values())
+    pair_causes = ('replaced_while_busy', 'failed', 'bad_image', 'not_subscribed', 'output_lost')
+    assert summary['pairs_in'] == summary['frames_out'] + sum(drops[c] for c in pair_causes)
+    for camera in ('rgb', 'thermal'):
+        lost = sum(count for cause, count in drops.items() if cause.startswith(camera))
+        assert summary['sent'][camera] == summary['pairs_in'] + lost
+
+
+def check_files(folder, names, height, width):
+    """Three pictures for each name, of the size of the RGB images, and nothing else."""
+    for output in ('fused', 'labels', 'overlay'):
+        assert sorted(path.stem for path in (folder / output).iterdir()) == sorted(names)
+    for name in names:
+        fused = cv2.imread(str(folder / 'fused' / f'{name}.png'), cv2.IMREAD_UNCHANGED)
+        labels = cv2.imread(str(folder / 'labels' / f'{name}.png'), cv2.IMREAD_UNCHANGED)
+        overlay = cv2.imread(str(folder / 'overlay' / f'{name}.png'), cv2.IMREAD_UNCHANGED)
+        assert fused.shape == overlay.shape == (height, width, 3)
+        assert fused.std() > 3
+        assert (labels.shape, labels.dtype) == ((height, width), np.uint8)
+        assert set(np.unique(labels)) <= {0, 1, 2, 3}   # the class table `street`
+        assert np.array_equal(overlay[labels == 0], fused[labels == 0])
+    picture = cv2.imread(str(folder / 'side_by_side.png'))
+    assert picture.shape == (2 * height, 2 * width, 3)
+    assert demo.count_video_frames(folder / 'demo.webm') == len(names)
+    assert not list(folder.glob('.*'))   # no spool is left behind
+
+
+def test_simulation(tmp_path):
+    printed, summary = succeed('--frames', 20, '--out', tmp_path / 'out')
+    assert summary['sent'] == {'rgb': 20, 'thermal': 20}
+    assert summary['frames_out'] >= 1
+    check_accounts(summary)
+    check_files(tmp_path / 'out', [f'{i:06d}' for i in range(summary['frames_out'])], 480, 640)
+    latency, engine = summary['latency_ms'], summary['engine_ms']
+    assert 0 < engine['median'] <= latency['median'] <= latency['p95']
+    assert summary['overhead_ms'] == pytest.approx(latency['median'] - engine['median'], abs=0.02)
+    rows = dict(re.split(r' {2,}', line, maxsplit=1) for line in printed.splitlines()[1:])
+    assert rows['pairs in'].startswith(f'{summary["pairs_in"]} (of 20 RGB and 20 thermal')
+    assert rows['frames out'] == str(summary['frames_out'])
+    assert f'median {latency["median"]} ms' in rows['latency']
+
+
+def street_pairs(count):
+    from mafs_ros.simulation import StreetSimulation
+    street = StreetSimulation(seed=1, height=480, width=640, night=True)
+    return [street.frame(0.5 * index) for index in range(count)]
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_bag_with_images_that_have_no_partner(tmp_path, storage):
+    """Every pair comes out, once, although the recorded rate is far above the engine's."""
+    with bags.BagWriter(tmp_path / 'drive', storage) as writer:
+        for index, frame in enumerate(street_pairs(6)):
+            stamp = START + index * STEP // 20
+            writer.write_image('/left/image_color', frame.rgb, stamp, 'left')
+            if index != 2:
+                writer.write_image('/boson/image16', frame.thermal, stamp + 1_000_000, 'boson')
+    printed, summary = succeed('--bag', tmp_path / 'drive', '--out', tmp_path / 'out')
+    assert '/left/image_color (rgb8 640x480' in printed
+    assert '/boson/image16 (mono16 640x480' in printed
+    assert summary['sent'] == {'rgb': 6, 'thermal': 5}
+    assert (summary['pairs_in'], summary['frames_out']) == (5, 5)
+    assert summary['drops']['rgb_unpaired_slop'] == 1
+    check_accounts(summary)
+    check_files(tmp_path / 'out', [f'{i:06d}' for i in range(5)], 480, 640)
+
+
+def test_second_demo_replaces_the_pictures_of_the_first(tmp_path):
+    for name, frames in (('first', 3), ('second', 2)):
+        for camera in ('rgb', 'thermal'):
+            (tmp_path / camera).mkdir(exist_ok=True)
+        for index, frame in enumerate(street_pairs(frames)):
+            files.write_png(tmp_path / 'rgb' / f'{name}{index}.png', frame.rgb)
+            files.write_png(tmp_path / 'thermal' / f'{name}{index}.png', frame.thermal)
+        succeed('--rgb', tmp_path / 'rgb', '--thermal', tmp_path / 'thermal',
+                '--out', tmp_path / 'out')
+        names = [f'{name}{index}' for index in range(frames)]
+        check_files(tmp_path / 'out', names, 480, 640)
+        for path in (*(tmp_path / 'rgb').iterdir(), *(tmp_path / 'thermal').iterdir()):
+            path.unlink()
+
+
+def shared_pairs(shared_data, data):
+    """RGB folder, thermal folder, height of real pairs."""
+    if data == 'street':
+        folder, height = shared_data / 'street_rgbt' / 'test', 480
+    else:
+        folder, height = shared_data / 'drone_sequence', 512
+    return folder / 'vi', folder / 'ir', height
+
+
+# Each set once whole; the other way around a part of it, since two cores need a while.
+@pytest.mark.parametrize(('data', 'frames'), [('street', 42), ('drone', 15)])
+def test_real_folders_give_every_pair(shared_data, tmp_path, data, frames):
+    rgb, thermal, height = shared_pairs(shared_data, data)
+    _, summary = succeed('--rgb', rgb, '--thermal', thermal, '--frames', frames,
+                         '--out', tmp_path)
+    names = sorted(path.stem for path in rgb.iterdir())[:frames]
+    assert summary['pairs_in'] == summary['frames_out'] == len(names) == frames
+    assert not any(summary['drops'].values())
+    check_files(tmp_path, names, height, 640)
+
+
+@pytest.mark.parametrize(('data', 'storage', 'frames'), [('street', 'sqlite3', 15),
+                                                         ('drone', 'mcap', 120)])
+def test_real_bags_give_every_pair(shared_data, tmp_path, data, storage, frames):
+    rgb, thermal, height = shared_pairs(shared_data, data)
+    pairs = files.pair_folders(rgb, thermal)[:frames]
+    with bags.BagWriter(tmp_path / 'bag', storage) as writer:
+        for index, (_, rgb_file, thermal_file) in enumerate(pairs):
+            stamp = START + index * STEP
+            writer.write_image('/rgb/image', files.read_rgb(rgb_file), stamp, 'rgb')
+            writer.write_image('/thermal/image', files.read_thermal(thermal_file),
+                               stamp + 3_000_000, 'thermal')
+    _, summary = succeed('--bag', tmp_path / 'bag', '--out', tmp_path / 'out')
+    assert summary['pairs_in'] == summary['frames_out'] == len(pairs) == frames
+    assert not any(summary['drops'].values())
+    check_files(tmp_path / 'out', [f'{i:06d}' for i in range(frames)], height, 640)
+
+
+def test_bag_whose_stamps_never_pair(tmp_path):
+    frame = street_pairs(1)[0]
+    with bags.BagWriter(tmp_path / 'bag') as writer:
+        writer.write_image('/rgb', frame.rgb, START, 'f')
+        writer.write_image('/thermal', frame.thermal, START + 73_000_000, 'f')
+    error = fail('--bag', tmp_path / 'bag', '--out', tmp_path / 'out')
+    assert 'no frame came out of the node' in error
+    assert 'stamps are 0.073 s apart, the node pairs up to 0.05 s' in error
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['--out', '/proc/demo'], 'demo: /proc/demo: cannot write into this folder'),
+    (['--bag', '/nowhere'], 'demo: /nowhere: there is no such bag'),
+    (['--rgb', '/nowhere', '--thermal', '/nowhere'], 'demo: /nowhere: there is no such folder'),
+    (['--rgb', '/proc/self', '--thermal', '/nowhere'], 'demo: /proc/self: no image in this'),
+])
+def test_bad_input_is_one_line(tmp_path, arguments, message):
+    error = fail(*(arguments if '--out' in arguments else [*arguments, '--out', tmp_path]))
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize('arguments', [
+    ['--rgb', 'x'], ['--bag', 'x', '--rgb', 'y', '--thermal', 'z'], ['--frames', '-1'],
+    ['--rate', '5000']])
+def test_wrong_usage(arguments):
+    with pytest.raises(SystemExit, match='2'):
+        demo.parse_arguments(arguments)
+
+
+def children(pid):
+    """Module name -> process id of the processes that `pid` started."""
+    found = {}
+    for child in map(int, filter(str.isdigit, os.listdir('/proc'))):
+        try:
+            with open(f'/proc/{child}/stat') as stat, open(f'/proc/{child}/cmdline') as command:
+                if int(stat.read().rpartition(')')[2].split()[1]) == pid:
+                    words = command.read().split('\0')
+                    found[words[2].rpartition('.')[2]] = child
+        except (OSError, IndexError):
+            continue   # it has ended meanwhile
+    return found
+
+
+def running_demo(tmp_path):
+    """A demo whose node and cameras run; returns it and their process ids."""
+    process = start('--out', tmp_path / 'out', '--frames', 4)
+    deadline = time.monotonic() + 60
+    while True:
+        found = children(process.pid)
+        log = tmp_path / 'out' / 'log' / 'node.log'
+        if {'node', 'cameras'} <= set(found) and log.exists() and 'loading' in log.read_text():
+            return process, found
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def has_ended(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as stat:
+            return stat.read().rpartition(')')[2].split()[0] == 'Z'
+    except FileNotFoundError:
+        return True
+
+
+def test_a_node_that_dies_is_reported_with_its_log(tmp_path):
+    process, found = running_demo(tmp_path)
+    os.kill(found['node'], signal.SIGKILL)
+    code, _, error = finish(process)
+    assert code == 1
+    assert 'the process node ended with exit code -9' in error
+    assert 'loading ' in error   # the node's log
+    assert has_ended(found['cameras'])
+
+
+@pytest.mark.parametrize('stop', [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_demo_ends_its_processes(tmp_path, stop):
+    process, found = running_demo(tmp_path)
+    process.send_signal(stop)
+    code, _, error = finish(process)
+    assert code == 130
+    assert error.splitlines()[-1].startswith('demo: interrupted')
+    assert has_ended(found['node'])
+    assert has_ended(found['cameras'])
+    assert not list((tmp_path / 'out').glob('.*'))
+
+
+# Parts, without processes
+
+
+def test_latency_counts_from_the_later_image():
+    published = {'rgb': {100: 1_000_000, 200: 11_000_000},
+                 'thermal': {90: 3_000_000, 205: 10_000_000}}
+    received = {100: 8_000_000, 200: 31_000_000}
+    assert demo.latencies_ms(received, published).tolist() == [5.0, 20.0]
+
+
+def test_mosaic_shows_four_labelled_pictures_of_even_size():
+    rng = np.random.default_rng(0)
+    images = {name: rng.integers(0, 256, (61, 91, 3), dtype=np.uint8)
+              for name in ('rgb', 'fused', 'overlay')}
+    images['thermal'] = np.full((30, 40), 77, np.uint8)
+    picture = demo.mosaic(images, 91, TABLE)
+    assert picture.shape == (124, 184, 3)
+    assert (picture[50:62, 92 + 60:] == 77).all()   # the thermal one, top right, beside its label
+    images['overlay'][:] = 128
+    legend = demo.mosaic(images, 640, TABLE)[-30:, 640:].astype(int)
+    for row in TABLE.classes[1:]:
+        assert np.abs(legend - row.colour).max(axis=2).min() < 60
+
+
+def test_video_can_be_read_back(tmp_path):
+    video = demo.open_video(tmp_path / 'v.webm', 120, 160)
+    for level in range(0, 250, 25):
+        video.write(np.full((120, 160, 3), (level, 255 - level, 40), np.uint8))
+    video.release()
+    assert demo.count_video_frames(tmp_path / 'v.webm') == 10
+    frame = cv2.VideoCapture(str(tmp_path / 'v.webm')).read()[1]
+    assert np.abs(frame.mean(axis=(0, 1)) - (0, 255, 40)).max() < 6
+
+
+def test_video_into_a_missing_folder(tmp_path):
+    with pytest.raises(OSError, match='cannot write this video'):
+        demo.open_video(tmp_path / 'none' / 'v.webm', 120, 160)
