@@ -10,7 +10,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mafs_ros import __version__, bag_command, benchmark, complexity, convert_checkpoint, fuse, info
+from mafs_ros import (
+    __version__,
+    benchmark,
+    complexity,
+    convert_checkpoint,
+    fuse,
+    info,
+)
 from mafs_ros.errors import one_line
 
 COMMANDS = (fuse, info, convert_checkpoint, complexity, benchmark)

@@ -32,6 +32,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from tqdm import tqdm
 
 from mafs_ros.bags import Bag, choose_topics, header_stamp
 from mafs_ros.errors import one_line
@@ -45,6 +54,7 @@ from mafs_ros.files import (
 )
 from mafs_ros.images import rgb_from_message, thermal_from_message
 from mafs_ros.labels import ClassTable
+from mafs_ros.model.weights import read_info
 from mafs_ros.resources import default_weights, share_path
 from mafs_ros.thermal import ThermalScaler
 
@@ -158,33 +168,30 @@ def scaling(eight_bit: bool) -> dict[str, Any]:
 # Processes --------------------------------------------------------------------------------------
 
 
-def environment() -> dict[str, str]:
-    """The environment of all three processes: a ROS domain of their own, fast large images."""
-    env = dict(os.environ)
+def set_environment() -> None:
+    """For this process and those it starts: a ROS domain of their own, fast large images."""
     for name in ('ROS_NAMESPACE', 'ROS_LOCALHOST_ONLY', 'ROS_DISCOVERY_SERVER'):
-        env.pop(name, None)
+        os.environ.pop(name, None)
     profile = str(share_path('config', 'fastdds_shm.xml'))
-    env.update(
+    os.environ.update(
         ROS_DOMAIN_ID=str(DOMAINS[os.getpid() % len(DOMAINS)]),
         ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST',
         FASTRTPS_DEFAULT_PROFILES_FILE=profile,   # Humble to Jazzy
         FASTDDS_DEFAULT_PROFILES_FILE=profile,    # from Kilted on
         MALLOC_MMAP_THRESHOLD_='33554432', MALLOC_TRIM_THRESHOLD_='134217728')
-    return env
 
 
 class Process:
     """A Python module as a process in a session of its own, its log in a file."""
 
-    def __init__(self, module: str, parameters: dict[str, Any], log: Path,
-                 env: dict[str, str]) -> None:
+    def __init__(self, module: str, parameters: dict[str, Any], log: Path) -> None:
         self.name = module.rpartition('.')[2]
         self.log = log
         given = [part for name, value in parameters.items()
                  for part in ('-p', f'{name}:={json.dumps(value)}')]   # JSON is YAML
         with open(log, 'w') as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, '-m', module, '--ros-args', *given], env=env, stderr=stderr,
+                [sys.executable, '-m', module, '--ros-args', *given], stderr=stderr,
                 stdout=subprocess.PIPE, text=True, start_new_session=True)
         self.said: dict[str, Any] = {}   # the newest of the JSON lines on its stdout
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -234,14 +241,6 @@ class Receiver:
     """
 
     def __init__(self, source: Source, spool: Path) -> None:
-        import rclpy
-        from diagnostic_msgs.msg import DiagnosticArray
-        from rclpy.executors import SingleThreadedExecutor
-        from rclpy.qos import QoSProfile
-        from rclpy.signals import SignalHandlerOptions
-        from sensor_msgs.msg import Image
-        from std_msgs.msg import Header
-
         self.frames: queue.Queue[int | None] = queue.Queue(4 if source.paced else 0)
         self.received: dict[str, dict[int, int]] = {   # name -> stamp -> monotonic ns
             name: {} for name in ('rgb', 'thermal', *OUTPUTS)}
@@ -251,9 +250,7 @@ class Receiver:
         self.messages: dict[str, str] = {}
         self.error: Exception | None = None
         self._source, self._spool = source, spool
-        self._header = Header
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        self._rclpy = rclpy
         self._node = rclpy.create_node('demo')
         self._qos = QoSProfile(depth=20)
         for name, topic in OUTPUTS.items():
@@ -294,7 +291,6 @@ class Receiver:
             self._subscribe(name, topic, self.input_type(name))
 
     def input_type(self, name: str) -> type:
-        from sensor_msgs.msg import CompressedImage, Image
         return CompressedImage if self._source.compressed.get(name) else Image
 
     def _take(self, name: str, raw: bytes) -> None:
@@ -307,11 +303,11 @@ class Receiver:
             self.frames.put(stamp)
             self.complete += 1
             if self._source.paced:
-                header = self._header()
+                header = Header()
                 header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10 ** 9)
                 self._done.publish(header)
 
-    def _diagnose(self, array: Any) -> None:
+    def _diagnose(self, array: DiagnosticArray) -> None:
         for status in array.status:
             name = status.name.removeprefix('mafs: ')
             self.diagnostics[name] = {item.key: item.value for item in status.values}
@@ -322,7 +318,7 @@ class Receiver:
         self._executor.shutdown()
         self._thread.join()
         self._node.destroy_node()
-        self._rclpy.try_shutdown()
+        rclpy.try_shutdown()
 
 
 # Pictures ---------------------------------------------------------------------------------------
@@ -338,7 +334,6 @@ class PictureWriter(threading.Thread):
         self.video_frames = 0
         self._receiver, self._source = receiver, source
         self._spool, self._out = spool, out
-        from mafs_ros.model.weights import read_info
         self._table = ClassTable.from_dict(read_info(default_weights()).class_table)
         mode = source.node.get('thermal_scaling', 'percentile')
         self._scaler = ThermalScaler(mode)
@@ -388,8 +383,6 @@ class PictureWriter(threading.Thread):
         return images
 
     def _load(self, name: str, stamp: int) -> Any:
-        from rclpy.serialization import deserialize_message
-        from sensor_msgs.msg import Image
         kind = Image if name in OUTPUTS else self._receiver.input_type(name)
         return deserialize_message((self._spool / f'{stamp}.{name}').read_bytes(), kind)
 
@@ -502,6 +495,8 @@ def summarise(source: Source, receiver: Receiver, sent: dict[str, Any],
                       'p95': rounded(number(perception.get('engine_ms_p95')))},
         'overhead_ms': rounded(latency - engine)
         if latency is not None and engine is not None else None,
+        'node_steps_ms': {key.removesuffix('_ms_median'): number(value)
+                          for key, value in perception.items() if key.endswith('_ms_median')},
         'engine': perception.get('engine', 'unknown'),
         'weights': perception.get('weights', 'unknown'),
         'publication_late_ms': sent['late_ms'],
@@ -662,20 +657,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=out, prefix=SPOOL)))
         source = make_source(args, scratch)
         print(f'{source.description}: starting cameras and node ...', flush=True)
-        env = environment()
-        os.environ.update(env)   # this process is one of the three
+        set_environment()
         receiver = Receiver(source, scratch)
         stack.callback(receiver.close)
         node = Process('mafs_ros.node', {
             'input_reliability': 'reliable', 'image_height': source.height,
-            'image_width': source.width, 'slop_s': SLOP_S, **source.node}, out / 'log/node.log',
-            env)
+            'image_width': source.width, 'slop_s': SLOP_S, **source.node}, out / 'log/node.log')
         stack.callback(node.stop)
         pace = {'pace_topic': 'demo/done', 'pace_slop_s': SLOP_S} if source.paced else {}
         cameras = Process('mafs_ros.cameras', {
             'wait_for_subscribers': 2, 'wait_timeout_s': START_TIMEOUT_S,
             'sent_file': str(scratch / 'sent.csv'), **pace, **source.cameras},
-            out / 'log/cameras.log', env)
+            out / 'log/cameras.log')
         stack.callback(cameras.stop)
         processes = (node, cameras)
         wait_for_start(source, receiver, processes)
@@ -791,7 +784,6 @@ def describe_files(out: Path, writer: PictureWriter) -> str:
 
 def progress(total: int | None, what: str) -> Any:
     """A progress bar; none where stderr is no terminal."""
-    from tqdm import tqdm
     return tqdm(total=total, desc=f'{what:20}', unit='', disable=None, leave=True)
 
 

@@ -1,6 +1,7 @@
-"""Deterministic weights and inputs for the MAFS equality goldens (self-written; no official code)."""
+"""Weights and inputs of the goldens: pure functions of name, shape and seed."""
 
 import zlib
+
 import numpy as np
 
 

@@ -44,6 +44,21 @@ def test_engines_give_the_same_bytes(size: tuple[int, int], engines: dict[str, E
     assert (labels == other_labels).mean() >= 0.999
 
 
+def test_the_papers_network_gives_the_same_bytes(tmp_path: Path) -> None:
+    """All its modules, with the released gate and the smallest trunk, at no multiple of 32."""
+    torch.manual_seed(0)
+    config = {"backbone": "resnet50", "released_dem_gate": True}
+    weights = tmp_path / "mafs.safetensors"
+    save_weights(weights, build_model("mafs", 4, **config), ModelInfo("mafs", config, TABLE))
+    images = street(61, 93)
+    (fused, labels), (other_fused, other_labels) = (
+        create_engine(name, weights)(*images) for name in ("torch", "openvino")
+    )
+    assert fused.shape == (1, 61, 93, 3) and labels.shape == (1, 61, 93)
+    assert np.abs(fused.astype(int) - other_fused).max() <= 1
+    assert (labels == other_labels).mean() >= 0.999
+
+
 def test_a_batch_is_its_images(engines: dict[str, Engine]) -> None:
     rgb, thermal = street(64, 96)
     rgb, thermal = np.concatenate([rgb, rgb[:, ::-1]]), np.concatenate([thermal, thermal[:, ::-1]])

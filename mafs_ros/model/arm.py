@@ -11,7 +11,7 @@ from mafs_ros.model.layers import ConvNorm, resize, scale_size
 
 
 class DilatedBlock(nn.Module):
-    """Parallel dilated 3x3 convolutions gathered by a 1x1; [B, inputs, H, W] -> [B, outputs, ..]."""
+    """Parallel dilated 3x3 convolutions, gathered by a 1x1; [B, inputs, H, W] to outputs."""
 
     def __init__(
         self, inputs: int, outputs: int, dilations: Sequence[int], *, separable: bool = False

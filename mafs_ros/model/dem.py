@@ -61,6 +61,7 @@ class ModalityInteraction(nn.Module):
             raise ValueError(
                 f"the released DEM gate needs a batch of at most {channels}, got {batch}"
             )
-        rows = visible[:, :batch].diagonal()[:, None]
+        # The diagonal, written so that every engine converts it.
+        rows = (visible[:, :batch] * torch.eye(batch).to(visible)).sum(1, keepdim=True)
         similarity = torch.sigmoid(self.temperature * rows * infrared)
         return similarity.T.reshape(batch, channels)
