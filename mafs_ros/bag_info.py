@@ -17,7 +17,7 @@ from mafs_ros.images import ImageError, thermal_from_message
 from mafs_ros.pairing import Pairing, PairingCounters
 
 DEFAULT_SLOP_S = 0.05   # of the node
-SMALLEST_SLOP_S = 0.005
+SMALLEST_SLOP_S = 0.01
 LARGEST_QUEUE = 1000   # of the node
 THERMAL_SAMPLES = 40
 THERMAL_PERCENTILES = (1.0, 99.8)   # of the node

@@ -357,8 +357,8 @@ class Pacer:
             self._done.append(nanoseconds(header.stamp))
             self._changed.notify()
 
-    def wait(self, camera: str, stamp: int) -> int:
-        """Take note of an image just sent; returns the nanoseconds waited for its pair."""
+    def wait(self, camera: str, stamp: int) -> bool:
+        """Take note of an image just sent; if it makes a pair, wait for that and return True."""
         self._expected = None
         time_message = Time(sec=stamp // SECOND, nanosec=stamp % SECOND)
         message = SimpleNamespace(header=Header(stamp=time_message))
@@ -367,12 +367,11 @@ class Pacer:
         elif camera == 'thermal':
             self._pairing.add_thermal(message)
         if self._expected is None:
-            return 0
-        start = time.monotonic_ns()
+            return False
         with self._changed:
             if not self._changed.wait_for(lambda: self._expected in self._done, self._timeout_s):
                 self.timeouts += 1
-        return time.monotonic_ns() - start
+        return True
 
 
 class Cameras:
@@ -417,9 +416,10 @@ class Cameras:
             time.sleep(0.02)   # there is no event for matched subscriptions in Humble
 
     def play(self, shots: Iterator[Shot], pacer: Pacer | None, sent_file: IO[str] | None) -> None:
-        """Publish every shot at its time; waiting for the pacer moves all that come later."""
+        """Publish every shot at its time; waiting for the pacer moves what is late after it."""
         log = csv.writer(sent_file) if sent_file else None
         start: int | None = None
+        waited = False
         for shot in shots:
             if start is None:
                 start = time.monotonic_ns()
@@ -427,16 +427,18 @@ class Cameras:
             if shot.message is None:
                 self.lost[shot.camera] += 1
                 continue
-            _sleep_until(start + shot.due)
+            late = time.monotonic_ns() - start - shot.due
+            if late < 0:
+                time.sleep(-late / SECOND)
+            elif waited:
+                start, epoch = start + late, epoch + late
             stamp = shot.stamp if shot.recorded else epoch + shot.stamp
             published = self._publish(shot, stamp)
             self._note_lateness((published - start - shot.due) / 1e6)
             if log:
                 topic = self._publishers[shot.camera].topic_name
                 log.writerow((topic, stamp, published))
-            if pacer:
-                waited = pacer.wait(shot.camera, stamp)
-                start, epoch = start + waited, epoch + waited
+            waited = pacer is not None and pacer.wait(shot.camera, stamp)
 
     def _publish(self, shot: Shot, stamp: int) -> int:
         """Publish and return the time of it on the monotonic clock, in nanoseconds."""
@@ -470,12 +472,6 @@ class Cameras:
                    for camera, publisher in self._publishers.items()},
                 'late_ms': {'median': round(float(np.median(late)), 3),
                             'max': round(float(late.max()), 3)}}
-
-
-def _sleep_until(monotonic_ns: int) -> None:
-    remaining = monotonic_ns - time.monotonic_ns()
-    if remaining > 0:
-        time.sleep(remaining / SECOND)
 
 
 # Program --------------------------------------------------------------------------------------

@@ -12,15 +12,17 @@ from collections.abc import Sequence
 
 from mafs_ros import (
     __version__,
+    bag_command,
     benchmark,
     complexity,
     convert_checkpoint,
     fuse,
     info,
+    replay,
 )
 from mafs_ros.errors import one_line
 
-COMMANDS = (fuse, info, convert_checkpoint, complexity, benchmark)
+COMMANDS = (fuse, replay, bag_command, info, convert_checkpoint, complexity, benchmark)
 
 
 def make_parser() -> argparse.ArgumentParser:

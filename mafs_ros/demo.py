@@ -4,8 +4,8 @@
     python3 -m mafs_ros.demo --rgb DIR --thermal DIR
     python3 -m mafs_ros.demo --bag PATH --out out/drive
 
-The simulated street runs at its rate, and what the node drops is shown. Of folders and bags every
-pair is to come out: the cameras wait for each, so they run as fast as the machine can.
+Every pair comes out: the cameras wait for each one. With --rate they run at that rate whatever the
+node does, as real ones would, and what it drops is counted.
 """
 
 from __future__ import annotations
@@ -58,17 +58,18 @@ from mafs_ros.model.weights import read_info
 from mafs_ros.resources import default_weights, share_path
 from mafs_ros.thermal import ThermalScaler
 
-SIMULATED_FRAMES = 150
+SIMULATED_FRAMES = 100
 SIMULATED_RATE_HZ = 10.0
 SIMULATED_SIZE = (480, 640)
 FASTEST = 1000.0   # speed of recordings whose pairs are waited for
 SLOP_S = 0.05      # the node's default
 START_TIMEOUT_S = 300.0   # the first start compiles the engine, on slow machines for minutes
 SETTLE_TIMEOUT_S = 5.0
-STALL_TIMEOUT_S = 60.0
+STALL_TIMEOUT_S = 120.0
 PANEL_WIDTH = 480  # of the video's four pictures
 VIDEO_HZ = 10.0
 SPOOL = '.spool-'
+BATCH = 100        # frames kept on disk (4 MB each) before the pictures are made
 
 # Domains that neither robots (0 to 101 by custom) nor the tests use; high enough to lie above
 # Linux's ephemeral ports.
@@ -107,7 +108,7 @@ def simulated_source(args: argparse.Namespace) -> Source:
     frames, rate = args.frames or SIMULATED_FRAMES, args.rate or SIMULATED_RATE_HZ
     height, width = SIMULATED_SIZE
     return Source(
-        f'simulated street, {width}x{height}, {rate:g} Hz', frames, height, width, paced=False,
+        f'simulated street, {width}x{height}', frames, height, width, paced=not args.rate,
         cameras={'rate_hz': rate, 'frames': frames, 'cycle': min(frames, SIMULATED_FRAMES),
                  'height': height, 'width': width},
         node={})
@@ -130,7 +131,7 @@ def folder_source(args: argparse.Namespace, scratch: Path) -> Source:
             rows.writerow((name, seconds, seconds))
     return Source(
         f'folders {args.rgb} and {args.thermal}, {width}x{height}', frames, height, width,
-        paced=True, names=stamps, node=scaling(eight_bit),
+        paced=not args.rate, names=stamps, node=scaling(eight_bit),
         cameras={'rgb_dir': str(args.rgb), 'thermal_dir': str(args.thermal),
                  'stamps_file': str(scratch / 'stamps.csv'), 'frames': frames,
                  'speed': 1.0 if args.rate else FASTEST})
@@ -141,23 +142,26 @@ def bag_source(args: argparse.Namespace) -> Source:
         rgb, thermal = choose_topics(bag)
         first_rgb = rgb_from_message(next(bag.messages([rgb])).deserialize())
         first_thermal = thermal_from_message(next(bag.messages([thermal])).deserialize())
-        speed = FASTEST
-        if args.rate:
-            received = [message.received for message in bag.messages([rgb])]
-            duration_s = (max(received) - min(received)) / 1e9
-            recorded_hz = (len(received) - 1) / duration_s if duration_s > 0 else args.rate
-            speed = min(max(args.rate / recorded_hz, 0.001), FASTEST)
+        recorded_hz = mean_rate(bag, rgb.name) if args.rate else 0.0
     height, width = first_rgb.shape[:2]
     frames = min(rgb.count, args.frames or rgb.count)
     return Source(
         f'bag {args.bag}, {rgb} and {thermal}', min(frames, thermal.count), height, width,
-        paced=True,
+        paced=not args.rate,
         cameras={'bag': str(args.bag), 'bag_rgb_topic': rgb.name,
-                 'bag_thermal_topic': thermal.name, 'frames': frames, 'speed': speed},
+                 'bag_thermal_topic': thermal.name, 'frames': frames,
+                 'speed': min(max(args.rate / recorded_hz, 1e-3), 1e3) if args.rate else FASTEST},
         node={**scaling(first_thermal.dtype == np.uint8),
               'rgb_transport': 'compressed' if rgb.compressed else 'raw',
               'thermal_transport': 'compressed' if thermal.compressed else 'raw'},
         compressed={'rgb': rgb.compressed, 'thermal': thermal.compressed})
+
+
+def mean_rate(bag: Bag, topic: str) -> float:
+    """Images per second of a topic; 1 where it has less than two."""
+    received = [message.received for message in bag.messages([topic])]
+    duration_s = (max(received) - min(received)) / 1e9
+    return (len(received) - 1) / duration_s if duration_s > 0 else 1.0
 
 
 def scaling(eight_bit: bool) -> dict[str, Any]:
@@ -237,11 +241,13 @@ class Receiver:
     """Subscribes, as a third process, to inputs and outputs; keeps them on disk as they came.
 
     A frame whose three outputs are there goes into `frames` (its RGB stamp in ns, None at the
-    end). Where the cameras are paced, they are told so, and a full queue makes them wait.
+    end). Pictures are made of them once there are BATCH, or at the end, since that takes time that
+    the node's engine would lack; paced cameras wait meanwhile.
     """
 
     def __init__(self, source: Source, spool: Path) -> None:
-        self.frames: queue.Queue[int | None] = queue.Queue(4 if source.paced else 0)
+        self.frames: queue.Queue[int | None] = queue.Queue()
+        self.make_pictures = threading.Event()
         self.received: dict[str, dict[int, int]] = {   # name -> stamp -> monotonic ns
             name: {} for name in ('rgb', 'thermal', *OUTPUTS)}
         self.spooled: dict[str, deque[int]] = {'rgb': deque(), 'thermal': deque()}
@@ -302,7 +308,12 @@ class Receiver:
         if name in OUTPUTS and all(stamp in self.received[other] for other in OUTPUTS):
             self.frames.put(stamp)
             self.complete += 1
+            if self.frames.qsize() >= BATCH:
+                self.make_pictures.set()
             if self._source.paced:
+                if self.make_pictures.is_set():
+                    self.frames.join()
+                    self.make_pictures.clear()
                 header = Header()
                 header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10 ** 9)
                 self._done.publish(header)
@@ -325,7 +336,7 @@ class Receiver:
 
 
 class PictureWriter(threading.Thread):
-    """Turns the frames of a Receiver into files, until None comes; `error` ends it early."""
+    """Turns the frames of a Receiver into files until None comes; after an `error` into none."""
 
     def __init__(self, receiver: Receiver, source: Source, spool: Path, out: Path) -> None:
         super().__init__(name='pictures')
@@ -343,15 +354,23 @@ class PictureWriter(threading.Thread):
 
     def run(self) -> None:
         try:
-            while (stamp := self._receiver.frames.get()) is not None:
-                self._write(stamp)
-        except Exception as error:   # a full disk, say: the main thread reports it
-            self.error = error
-            while self._receiver.frames.get() is not None:   # nobody may hang on a full queue
-                pass
+            while (stamp := self._next()) is not None:
+                if self.error is None:
+                    self._try_to_write(stamp)
+                self._receiver.frames.task_done()
         finally:
             if self._video is not None:
                 self._video.release()
+
+    def _next(self) -> int | None:
+        self._receiver.make_pictures.wait()
+        return self._receiver.frames.get()
+
+    def _try_to_write(self, stamp: int) -> None:
+        try:
+            self._write(stamp)
+        except Exception as error:   # a full disk, say: the main thread reports it
+            self.error = error
 
     def _write(self, stamp: int) -> None:
         images = self._images(stamp)
@@ -470,7 +489,7 @@ def count_video_frames(path: Path) -> int:
 # Numbers ----------------------------------------------------------------------------------------
 
 
-def summarise(source: Source, receiver: Receiver, sent: dict[str, Any],
+def summarise(args: argparse.Namespace, source: Source, receiver: Receiver, sent: dict[str, Any],
               published: dict[str, dict[int, int]]) -> dict[str, Any]:
     """What summary.json holds. published: camera -> stamp -> monotonic ns of publication."""
     pairing = receiver.diagnostics.get('pairing', {})
@@ -482,7 +501,8 @@ def summarise(source: Source, receiver: Receiver, sent: dict[str, Any],
     engine = number(perception.get('engine_ms_median'))
     return {
         'input': source.description,
-        'pace': 'each pair waited for' if source.paced else 'rate of the cameras',
+        'pace': ('cameras wait for each pair' if source.paced
+                 else f'cameras at {args.rate:g} Hz, whatever the node does'),
         'sent': {camera: sent[camera]['sent'] for camera in ('rgb', 'thermal')},
         'pairs_in': integer(pairing.get('paired')),
         'frames_out': receiver.complete,
@@ -613,8 +633,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--frames', metavar='N', type=int, default=0,
                         help=f'frames to show; default: all, {SIMULATED_FRAMES} simulated')
     parser.add_argument('--rate', metavar='HZ', type=float, default=0.0,
-                        help=f'frame rate; default: {SIMULATED_RATE_HZ:g} simulated, as fast as '
-                        'every pair can be processed for folders and bags')
+                        help='run the cameras at this rate and count what the node drops; '
+                        'default: wait for each pair')
     args = parser.parse_args(argv)
     if (args.rgb is None) != (args.thermal is None):
         parser.error('--rgb and --thermal go together')
@@ -664,7 +684,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             'input_reliability': 'reliable', 'image_height': source.height,
             'image_width': source.width, 'slop_s': SLOP_S, **source.node}, out / 'log/node.log')
         stack.callback(node.stop)
-        pace = {'pace_topic': 'demo/done', 'pace_slop_s': SLOP_S} if source.paced else {}
+        pace = ({'pace_topic': 'demo/done', 'pace_slop_s': SLOP_S,
+                 'pace_timeout_s': STALL_TIMEOUT_S / 2} if source.paced else {})
         cameras = Process('mafs_ros.cameras', {
             'wait_for_subscribers': 2, 'wait_timeout_s': START_TIMEOUT_S,
             'sent_file': str(scratch / 'sent.csv'), **pace, **source.cameras},
@@ -675,8 +696,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         writer = PictureWriter(receiver, source, scratch, out)
         stack.callback(finish_writer, writer, receiver)
         stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)   # no second one while ending
-        if source.paced:
-            writer.start()
+        writer.start()
         receiver.subscribe_inputs()
         wait_for_frames(source, receiver, writer, processes)
         settle(receiver, cameras.said)
@@ -686,7 +706,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         if not receiver.complete:
             raise DemoError('no frame came out of the node: '
                             + no_frame_reason(receiver, published))
-        summary = summarise(source, receiver, cameras.said, published)
+        summary = summarise(args, source, receiver, cameras.said, published)
         summary['files'] = describe_files(out, writer)
         write_bytes(out / 'summary.json', (json.dumps(summary, indent=2) + '\n').encode())
     return summary
@@ -751,8 +771,7 @@ def settle(receiver: Receiver, sent: dict[str, Any]) -> None:
 def write_pictures(writer: PictureWriter, receiver: Receiver) -> None:
     """Let the writer finish, showing its progress; raises DemoError where it cannot."""
     receiver.frames.put(None)
-    if not writer.is_alive():
-        writer.start()
+    receiver.make_pictures.set()
     with progress(receiver.complete, 'pictures') as bar:
         while writer.is_alive():
             writer.join(0.1)
@@ -762,11 +781,11 @@ def write_pictures(writer: PictureWriter, receiver: Receiver) -> None:
 
 
 def finish_writer(writer: PictureWriter, receiver: Receiver) -> None:
-    """End the thread, whatever state it is in."""
+    """End the thread, whatever it does."""
     if writer.is_alive():
-        while not receiver.frames.empty():
-            receiver.frames.get_nowait()
+        writer.error = writer.error or DemoError('ended early')
         receiver.frames.put(None)
+        receiver.make_pictures.set()
         writer.join()
 
 

@@ -53,7 +53,10 @@ class LabelMapper:
         if labels.shape != size:
             raise ValueError(f'the labels are {labels.shape[1]}x{labels.shape[0]}, expected '
                              f'{size[1]}x{size[0]} as the RGB image')
-        check_labels(labels, self.source)
+        try:
+            check_labels(labels, self.source)
+        except ValueError as error:
+            raise ValueError(f'{error}; is --label-classes the table of these labels?') from None
         return np.asarray(cv2.LUT(labels, self._ids), np.uint8)
 
 

