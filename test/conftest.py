@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import IO
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A run in the background of a shell ignores SIGINT, and so would every process it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything imports torch, OpenCV or rclpy: they read these once. Child processes inherit.
 os.environ.setdefault('OMP_NUM_THREADS', '2')
