@@ -144,15 +144,17 @@ def common_shift_ms(nearest: NDArray[np.float64], rgb: Times, thermal: Times) ->
 
 
 def fitting_slop_s(offsets: NDArray[np.float64], rgb: Times, thermal: Times) -> float:
-    """A slop, in whole ms, that holds 99 % of the offsets with a fifth to spare.
+    """A slop, in whole ms, that holds 99 % of the offsets of partners with a fifth to spare.
 
-    At most half the period of the faster camera, beyond which an image may be paired with the
-    neighbour of its partner; and at least what one pair needs.
+    At most half the period of the faster camera: what lies farther away has lost its partner, and
+    would take that of its neighbour. But at least what one pair needs.
     """
-    needed = math.ceil(1.2 * float(np.percentile(np.abs(offsets), 99))) / 1e3
     rate = max(rgb.rate_hz, thermal.rate_hz)
     most = max(math.floor(500 / rate) / 1e3, SMALLEST_SLOP_S) if rate else math.inf
-    least = math.ceil(float(np.abs(offsets).min())) / 1e3
+    apart = np.abs(offsets)
+    partners = apart[apart <= 1e3 * most]
+    needed = math.ceil(1.2 * float(np.percentile(partners, 99))) / 1e3 if partners.size else most
+    least = math.ceil(float(apart.min())) / 1e3
     return max(min(max(needed, SMALLEST_SLOP_S), most), least)
 
 
@@ -242,7 +244,7 @@ def describe_bag(bag: Bag, rgb: str = '', thermal: str = '') -> tuple[str, bool]
         topics = choose_topics(bag, rgb, thermal)
         fitted = fit(times[topics[0].name], times[topics[1].name])
     except ValueError as error:
-        lines += [f'problem: {one_line(text)}' for text in (*problems, error)]
+        lines += [f'problem: {text}' for text in (*problems, one_line(error))]
         return '\n'.join(lines), False
     lines += pair_lines(*topics, fitted)
     values = thermal_range(bag, topics[1])
@@ -250,7 +252,7 @@ def describe_bag(bag: Bag, rgb: str = '', thermal: str = '') -> tuple[str, bool]
     lines += ['', 'node parameters that fit:', '/**:', '  ros__parameters:']
     for name, value in suggested_parameters(*topics, fitted, values).items():
         lines.append(f'    {name}: {_yaml(value)}')
-    lines += [f'problem: {one_line(text)}' for text in problems]
+    lines += [f'problem: {text}' for text in problems]
     return '\n'.join(lines), not problems and fitted.counters.paired > 0
 
 

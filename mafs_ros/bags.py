@@ -122,7 +122,7 @@ class Bag:
         if self.path.name == 'metadata.yaml':
             self.path = self.path.parent
         self.damage = ''
-        self._reader: Reader | SalvageReader
+        self._reader: Any   # rosbags' Reader or a SalvageReader
         try:
             self._check_path()
             self._reader = self._open()
@@ -176,6 +176,11 @@ class Bag:
         if self._reader.is_open:
             self._reader.close()
 
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first to the last message of the bag, by its index."""
+        return self._reader.duration / 1e9
+
     @cached_property
     def image_topics(self) -> tuple[ImageTopic, ...]:
         """The topics of Image and CompressedImage messages, by name."""
@@ -198,22 +203,18 @@ class Bag:
         return ImageTopic(name, kind, count, first.encoding, first.height, first.width,
                           first.header.frame_id)
 
-    def messages(self, topics: Iterable[ImageTopic | str], start: int | None = None,
-                 stop: int | None = None) -> Iterator[BagMessage]:
+    def messages(self, topics: Iterable[ImageTopic | str]) -> Iterator[BagMessage]:
         """The messages of these topics in the order of recording, one at a time in memory.
 
-        start, stop: only those received from `start` to before `stop`, in ns. Raises BagError
-        where the bag is damaged, after all messages before that place.
+        Raises BagError where the bag is damaged, after all messages before that place.
         """
         names = {topic if isinstance(topic, str) else topic.name for topic in topics}
-        connections = [c for c in self._reader.connections if c.topic in names]
-        return self._read(connections, start, stop)
+        return self._read([c for c in self._reader.connections if c.topic in names])
 
-    def _read(self, connections: list[Any], start: int | None = None,
-              stop: int | None = None) -> Iterator[BagMessage]:
+    def _read(self, connections: list[Any]) -> Iterator[BagMessage]:
         if not connections:
             return
-        messages = self._reader.messages(connections, start, stop)
+        messages = self._reader.messages(connections)
         while True:
             try:
                 connection, received, raw = next(messages)

@@ -43,7 +43,7 @@ from std_msgs.msg import Header
 from mafs_ros.bags import IMAGE_ENCODINGS, Bag, choose_topics
 from mafs_ros.files import pair_folders, read_rgb, read_stamps, read_thermal
 from mafs_ros.images import image_message
-from mafs_ros.pairing import Pairing, nanoseconds
+from mafs_ros.pairing import Pairing
 from mafs_ros.parameters import Parameter, ParameterError, declare_parameters
 
 SECOND = 10 ** 9
@@ -106,8 +106,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     # for programs that measure
     Parameter('sent_file', '', 'CSV file to write: topic, stamp in ns, and time of publication in '
               'ns of CLOCK_MONOTONIC, which all processes of a machine share.'),
-    Parameter('pace_topic', '', 'Topic of std_msgs/Header: after each pair wait for a header with '
-              'its RGB stamp, so that no pair is too much for the receiver. Empty: no waiting.'),
+    Parameter('pace_topic', '', 'Topic of std_msgs/Header: after each pair wait for the header '
+              'that says it is done, so that none is too much. Empty: no waiting.'),
     Parameter('pace_slop_s', 0.05, 'slop_s of that receiver.', low=0.0, high=10.0),
     Parameter('pace_timeout_s', 10.0, 'Seconds after which the wait for one pair ends.',
               low=0.0, high=3600.0),
@@ -332,45 +332,68 @@ def ahead(shots: Iterator[Shot], depth: int = AHEAD) -> Generator[Shot, None, No
 # Publishing -----------------------------------------------------------------------------------
 
 
+def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    """Whether a condition of the ROS graph comes true in time; Humble has no events for them."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 class Pacer:
     """Waits after each pair for word from its receiver.
 
-    Pairs are formed here from the stamps sent, with the rules of the receiver's node.
+    Pairs are formed here from the stamps sent, with the rules of the receiver's node. Counted is
+    how many are done: near a lost image the node may pair otherwise than here, but no more often.
     """
 
     def __init__(self, node: Node, values: dict[str, Any]) -> None:
-        self._pairing = Pairing(lambda rgb, _: self._paired(rgb), slop_s=values['pace_slop_s'])
+        self._pairing = Pairing(self._paired, slop_s=values['pace_slop_s'])
         self._timeout_s = values['pace_timeout_s']
-        self._expected: int | None = None
-        self._done: deque[int] = deque(maxlen=100)
+        self._open = 0   # pairs sent and not done
         self._changed = threading.Condition()
         self.pairs = 0
         self.timeouts = 0
-        node.create_subscription(Header, values['pace_topic'], self._receive, QoSProfile(depth=10))
+        self._node = node
+        self._topic = node.create_subscription(
+            Header, values['pace_topic'], self._receive, QoSProfile(depth=10)).topic_name
 
-    def _paired(self, rgb: Any) -> None:
-        self._expected = nanoseconds(rgb.header.stamp)
+    def _paired(self, rgb: Any, thermal: Any) -> None:
         self.pairs += 1
+        with self._changed:
+            self._open += 1
 
     def _receive(self, header: Header) -> None:
         with self._changed:
-            self._done.append(nanoseconds(header.stamp))
+            self._open -= 1
             self._changed.notify()
+
+    def wait_for_receiver(self, timeout_s: float) -> None:
+        """Return once somebody publishes the topic; else raise TimeoutError."""
+        def heard() -> bool:
+            return self._node.count_publishers(self._topic) > 0
+
+        if not wait_until(heard, timeout_s):
+            raise TimeoutError(f'nobody publishes pace_topic {self._topic} after {timeout_s:g} s: '
+                               'is the receiver running, with the same ROS_DOMAIN_ID?')
 
     def wait(self, camera: str, stamp: int) -> bool:
         """Take note of an image just sent; if it makes a pair, wait for that and return True."""
-        self._expected = None
+        before = self.pairs
         time_message = Time(sec=stamp // SECOND, nanosec=stamp % SECOND)
         message = SimpleNamespace(header=Header(stamp=time_message))
         if camera == 'rgb':
             self._pairing.add_rgb(message)
         elif camera == 'thermal':
             self._pairing.add_thermal(message)
-        if self._expected is None:
+        if self.pairs == before:
             return False
         with self._changed:
-            if not self._changed.wait_for(lambda: self._expected in self._done, self._timeout_s):
+            if not self._changed.wait_for(lambda: self._open <= 0, self._timeout_s):
                 self.timeouts += 1
+            self._open = 0
         return True
 
 
@@ -402,18 +425,15 @@ class Cameras:
 
     def wait_for_subscribers(self, count: int, timeout_s: float) -> None:
         """Return once both topics have `count` matched subscriptions; else raise TimeoutError."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            missing = [p for c, p in self._publishers.items()
-                       if c != 'labels' and p.get_subscription_count() < count]
-            if not missing:
-                return
-            if time.monotonic() >= deadline:
-                raise TimeoutError(
-                    f'{missing[0].topic_name} has {missing[0].get_subscription_count()} '
-                    f'subscriptions after {timeout_s:g} s, expected {count}: is the receiver '
-                    'running, with the same ROS_DOMAIN_ID and a QoS that fits?')
-            time.sleep(0.02)   # there is no event for matched subscriptions in Humble
+        def missing() -> list[Any]:
+            return [publisher for camera, publisher in self._publishers.items()
+                    if camera != 'labels' and publisher.get_subscription_count() < count]
+
+        if not wait_until(lambda: not missing(), timeout_s):
+            raise TimeoutError(
+                f'{missing()[0].topic_name} has {missing()[0].get_subscription_count()} '
+                f'subscriptions after {timeout_s:g} s, expected {count}: is the receiver '
+                'running, with the same ROS_DOMAIN_ID and a QoS that fits?')
 
     def play(self, shots: Iterator[Shot], pacer: Pacer | None, sent_file: IO[str] | None) -> None:
         """Publish every shot at its time; waiting for the pacer moves what is late after it."""
@@ -516,6 +536,8 @@ def run(node: Node, values: dict[str, Any]) -> None:
             if values['wait_for_subscribers']:
                 cameras.wait_for_subscribers(values['wait_for_subscribers'],
                                              values['wait_timeout_s'])
+            if pacer:
+                pacer.wait_for_receiver(values['wait_timeout_s'])
             cameras.play(ready, pacer, sent_file)
             cameras.finish()
             finished = True

@@ -24,8 +24,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,26 +47,26 @@ from mafs_ros.files import (
     pair_folders,
     prepare_output_folder,
     read_rgb,
-    read_thermal,
     write_bytes,
     write_png,
 )
 from mafs_ros.images import rgb_from_message, thermal_from_message
 from mafs_ros.labels import ClassTable
 from mafs_ros.model.weights import read_info
+from mafs_ros.pictures import Video, mosaic
 from mafs_ros.resources import default_weights, share_path
 from mafs_ros.thermal import ThermalScaler
 
 SIMULATED_FRAMES = 100
 SIMULATED_RATE_HZ = 10.0
 SIMULATED_SIZE = (480, 640)
-FASTEST = 1000.0   # speed of recordings whose pairs are waited for
+SIMULATED_SEED = 4   # a night street whose people the RGB camera hardly sees
+FASTEST_HZ = 50.0  # of recordings; faster, images of neighbouring pairs would overtake each other
 SLOP_S = 0.05      # the node's default
 START_TIMEOUT_S = 300.0   # the first start compiles the engine, on slow machines for minutes
 SETTLE_TIMEOUT_S = 5.0
 STALL_TIMEOUT_S = 120.0
 PANEL_WIDTH = 480  # of the video's four pictures
-VIDEO_HZ = 10.0
 SPOOL = '.spool-'
 BATCH = 100        # frames kept on disk (4 MB each) before the pictures are made
 
@@ -110,7 +109,7 @@ def simulated_source(args: argparse.Namespace) -> Source:
     return Source(
         f'simulated street, {width}x{height}', frames, height, width, paced=not args.rate,
         cameras={'rate_hz': rate, 'frames': frames, 'cycle': min(frames, SIMULATED_FRAMES),
-                 'height': height, 'width': width},
+                 'height': height, 'width': width, 'seed': SIMULATED_SEED},
         node={})
 
 
@@ -119,9 +118,8 @@ def folder_source(args: argparse.Namespace, scratch: Path) -> Source:
     pairs = pair_folders(args.rgb, args.thermal)
     frames = min(len(pairs), args.frames or len(pairs))
     height, width = read_rgb(pairs[0][1]).shape[:2]
-    eight_bit = read_thermal(pairs[0][2]).dtype == np.uint8
     start = time.time_ns()
-    period = round(1e9 / (args.rate or SIMULATED_RATE_HZ))
+    period = round(1e9 / (args.rate or FASTEST_HZ))
     stamps = {start + index * period: name for index, (name, _, _) in enumerate(pairs)}
     with open(scratch / 'stamps.csv', 'w', newline='') as file:
         rows = csv.writer(file)
@@ -131,18 +129,16 @@ def folder_source(args: argparse.Namespace, scratch: Path) -> Source:
             rows.writerow((name, seconds, seconds))
     return Source(
         f'folders {args.rgb} and {args.thermal}, {width}x{height}', frames, height, width,
-        paced=not args.rate, names=stamps, node=scaling(eight_bit),
+        paced=not args.rate, names=stamps, node={},
         cameras={'rgb_dir': str(args.rgb), 'thermal_dir': str(args.thermal),
-                 'stamps_file': str(scratch / 'stamps.csv'), 'frames': frames,
-                 'speed': 1.0 if args.rate else FASTEST})
+                 'stamps_file': str(scratch / 'stamps.csv'), 'frames': frames})
 
 
 def bag_source(args: argparse.Namespace) -> Source:
     with Bag(args.bag) as bag:
         rgb, thermal = choose_topics(bag)
         first_rgb = rgb_from_message(next(bag.messages([rgb])).deserialize())
-        first_thermal = thermal_from_message(next(bag.messages([thermal])).deserialize())
-        recorded_hz = mean_rate(bag, rgb.name) if args.rate else 0.0
+        recorded_hz = rgb.count / max(bag.duration_s, 1e-3)
     height, width = first_rgb.shape[:2]
     frames = min(rgb.count, args.frames or rgb.count)
     return Source(
@@ -150,23 +146,10 @@ def bag_source(args: argparse.Namespace) -> Source:
         paced=not args.rate,
         cameras={'bag': str(args.bag), 'bag_rgb_topic': rgb.name,
                  'bag_thermal_topic': thermal.name, 'frames': frames,
-                 'speed': min(max(args.rate / recorded_hz, 1e-3), 1e3) if args.rate else FASTEST},
-        node={**scaling(first_thermal.dtype == np.uint8),
-              'rgb_transport': 'compressed' if rgb.compressed else 'raw',
+                 'speed': min(max((args.rate or FASTEST_HZ) / recorded_hz, 1e-3), 1e3)},
+        node={'rgb_transport': 'compressed' if rgb.compressed else 'raw',
               'thermal_transport': 'compressed' if thermal.compressed else 'raw'},
         compressed={'rgb': rgb.compressed, 'thermal': thermal.compressed})
-
-
-def mean_rate(bag: Bag, topic: str) -> float:
-    """Images per second of a topic; 1 where it has less than two."""
-    received = [message.received for message in bag.messages([topic])]
-    duration_s = (max(received) - min(received)) / 1e9
-    return (len(received) - 1) / duration_s if duration_s > 0 else 1.0
-
-
-def scaling(eight_bit: bool) -> dict[str, Any]:
-    """8-bit thermal images were scaled by their camera or maker; deeper ones the node scales."""
-    return {'thermal_scaling': 'as_is'} if eight_bit else {}
 
 
 # Processes --------------------------------------------------------------------------------------
@@ -280,11 +263,11 @@ class Receiver:
 
         self._node.create_subscription(kind, topic, take, self._qos, raw=True)
 
-    def node_is_active(self) -> bool:
-        """Whether the outputs have a publisher and the cameras' topics a subscription."""
-        topics = self.input_topics()
+    def all_are_ready(self) -> bool:
+        """Whether the node publishes and subscribes, and paced cameras hear this process."""
         return (all(self._node.count_publishers(topic) for topic in OUTPUTS.values())
-                and all(self._node.count_subscribers(topic) for topic in topics.values()))
+                and all(map(self._node.count_subscribers, self.input_topics().values()))
+                and (not self._source.paced or self._done.get_subscription_count() > 0))
 
     def input_topics(self) -> dict[str, str]:
         return {name: f'/{name}/image'
@@ -346,9 +329,8 @@ class PictureWriter(threading.Thread):
         self._receiver, self._source = receiver, source
         self._spool, self._out = spool, out
         self._table = ClassTable.from_dict(read_info(default_weights()).class_table)
-        mode = source.node.get('thermal_scaling', 'percentile')
-        self._scaler = ThermalScaler(mode)
-        self._video: cv2.VideoWriter | None = None
+        self._scaler = ThermalScaler()   # with the node's defaults
+        self._video = Video(out / 'demo.webm')
         self._best = -1.0
         self.best_picture: np.ndarray | None = None
 
@@ -359,8 +341,7 @@ class PictureWriter(threading.Thread):
                     self._try_to_write(stamp)
                 self._receiver.frames.task_done()
         finally:
-            if self._video is not None:
-                self._video.release()
+            self._video.close()
 
     def _next(self) -> int | None:
         self._receiver.make_pictures.wait()
@@ -377,8 +358,8 @@ class PictureWriter(threading.Thread):
         name = self._source.names.get(stamp) or f'{self.written:06d}'
         for output in OUTPUTS:
             write_png(self._out / output / f'{name}.png', images[output])
-        four = mosaic(images, PANEL_WIDTH, self._table)
-        self._add_to_video(four)
+        self._video.write(mosaic(images, PANEL_WIDTH, self._table))
+        self.video_frames += 1
         score = float(np.sqrt(np.bincount(images['labels'].ravel(), minlength=256)[1:255]).sum())
         if score > self._best:
             self._best = score
@@ -404,76 +385,6 @@ class PictureWriter(threading.Thread):
     def _load(self, name: str, stamp: int) -> Any:
         kind = Image if name in OUTPUTS else self._receiver.input_type(name)
         return deserialize_message((self._spool / f'{stamp}.{name}').read_bytes(), kind)
-
-    def _add_to_video(self, picture: np.ndarray) -> None:
-        if self._video is None:
-            self._video = open_video(self._out / 'demo.webm', *picture.shape[:2])
-            self._size = picture.shape
-        if picture.shape != self._size:   # folders may mix sizes; a video has one
-            picture = cv2.resize(picture, self._size[1::-1], interpolation=cv2.INTER_AREA)
-        self._video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        self.video_frames += 1
-
-
-def mosaic(images: dict[str, np.ndarray], width: int, table: ClassTable) -> np.ndarray:
-    """Labelled pictures, two beside two: rgb, thermal; fused, overlay. uint8 [2h, 2w, 3]."""
-    height = round(images['fused'].shape[0] * width / images['fused'].shape[1])
-    width, height = width + width % 2, height + height % 2   # video codecs want even sizes
-    panels = []
-    for name in ('rgb', 'thermal', 'fused', 'overlay'):
-        image = images[name]
-        colour = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image
-        panel = cv2.resize(colour, (width, height), interpolation=cv2.INTER_AREA)
-        write_text(panel, name, (10, 10))
-        panels.append(panel)
-    legend(panels[3], table)
-    return np.vstack([np.hstack(panels[:2]), np.hstack(panels[2:])])
-
-
-def write_text(picture: np.ndarray, text: str, corner: tuple[int, int],
-               colour: tuple[int, ...] = (255, 255, 255)) -> int:
-    """White text with a dark rim, `corner` (x, y) at its top left; returns its width in pixels."""
-    scale = picture.shape[1] / 800 + 0.1
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    origin = corner[0], corner[1] + height
-    for ink, thickness in (((0, 0, 0), 4), (colour, 1)):
-        cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness,
-                    cv2.LINE_AA)
-    return width
-
-
-def legend(picture: np.ndarray, table: ClassTable) -> None:
-    """The names of the classes in their colours, along the lower edge."""
-    x = 10
-    for row in table.classes[1:]:
-        if x > picture.shape[1] - 60:
-            break
-        x += write_text(picture, row.name, (x, picture.shape[0] - 24), row.colour) + 14
-
-
-def open_video(path: Path, height: int, width: int) -> cv2.VideoWriter:
-    """VP8 in WebM: of what OpenCV's wheel can write, what every browser and VLC plays."""
-    with silent_stderr():   # FFmpeg complains of the tag 'VP80' and then writes the right one
-        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*'VP80'),
-                                 VIDEO_HZ, (width, height))
-    if not writer.isOpened():
-        raise OSError(f'{path}: cannot write this video; OpenCV has no VP8 encoder here, or the '
-                      'folder is not writable')
-    return writer
-
-
-@contextmanager
-def silent_stderr() -> Iterator[None]:
-    """Throw away what C libraries write to stderr."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, 'w') as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def count_video_frames(path: Path) -> int:
@@ -723,7 +634,7 @@ def wait_for_start(source: Source, receiver: Receiver, processes: tuple[Process,
                 process.check()
             rendered = cameras.said.get('rendered', 0)
             bar.update(rendered - bar.n)
-            if receiver.node_is_active() and rendered == cycle:
+            if receiver.all_are_ready() and rendered == cycle:
                 return
             if time.monotonic() > deadline:
                 raise DemoError(f'the node is not active after {START_TIMEOUT_S:.0f} s; see '

@@ -15,8 +15,8 @@ import shutil
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mafs_ros.bags import Bag, BagMessage, ImageTopic
     from mafs_ros.ground_truth import LabelFolder, LabelMapper, LabelTopic
     from mafs_ros.labels import ClassTable
+    from mafs_ros.live import Live
     from mafs_ros.perception import Perceived, Perception
 
 FILES = ('report.json', 'report.html', 'frames.csv', 'timing.json', 'timing.csv',
@@ -47,6 +48,7 @@ examples:
   mafs replay drive --labels /labels/image --label-classes mfnet --out report
   mafs replay drive --params mafs.yaml --compare new.safetensors --out report
   mafs replay drive --compare torch --every 30 --out report
+  mafs replay drive --live --out report
 
 writes into DIR: report.html to read, report.json and frames.csv to compute with, timing.json and
 timing.csv, side_by_side.webm, output.mcap (fused, labels, overlay, class table) for rviz or
@@ -80,6 +82,10 @@ def add_parser(commands) -> None:
                         default=[], help='one parameter of the node; may be repeated')
     parser.add_argument('--every', metavar='N', type=int, default=1,
                         help='evaluate only every Nth pair; default: 1, all')
+    parser.add_argument('--live', action='store_true', help='play the bag to the real node (needs '
+                        'ROS 2) and evaluate what it publishes: latency, age, drops, same bytes')
+    parser.add_argument('--rate', metavar='X', type=float, default=1.0,
+                        help='speed of --live; default: 1, as recorded')
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
@@ -90,6 +96,10 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.every < 1:
         args.usage_error(f'--every: got {args.every}, expected 1 or more')
+    if args.live and args.every > 1:
+        args.usage_error('--every does not go with --live, where the node itself skips pairs')
+    if not 0.001 <= args.rate <= 1000:
+        args.usage_error(f'--rate: got {args.rate:g}, expected 0.001 to 1000')
     from mafs_ros.replay_settings import read_settings
 
     settings = read_settings(args.params, args.assignments)
@@ -237,7 +247,9 @@ class Replay:
         self.worst: list[Worst] = []
         self.agreement: list[float] = []
         self.fused_difference: list[float] = []
-        self.unscored = 0
+        self.live: Live | None = None
+        self.same_bytes = 0                    # frames of the live node that offline equals
+        self.different: list[int] = []         # RGB stamps of those that it does not
         self._first_stamp: int | None = None
 
     def evaluate(self) -> None:
@@ -252,6 +264,8 @@ class Replay:
                 self._choose(bag)
             except BagError as error:
                 raise BagTrouble(str(error)) from error
+            if self.args.live:
+                self._play_to_the_node()
             self._create_candidates(stack)
             outputs = stack.enter_context(Outputs(self))
             self._evaluate_pairs(bag, outputs)
@@ -264,6 +278,16 @@ class Replay:
         self.topics = choose_topics(bag, self.args.rgb_topic, self.args.thermal_topic)
         if self.args.labels:
             self.labels = open_labels(self.args.labels, bag, self.topics[0])
+
+    def _play_to_the_node(self) -> None:
+        from mafs_ros.live import LiveError, run_live
+
+        assert self.topics is not None
+        try:
+            self.live = run_live(self, self.topics, self.args.rate)
+        except LiveError as error:
+            raise BagTrouble(f'live: {error}') from error
+        self.problems += self.live.problems
 
     def _create_candidates(self, stack: ExitStack) -> None:
         from mafs_ros.engine import BACKENDS
@@ -292,8 +316,8 @@ class Replay:
 
         assert self.topics is not None
         total = min(topic.count for topic in self.topics) // self.args.every
-        frames = self._frames(bag)
-        with tqdm(total=total, unit='frame', disable=None) as bar:
+        with (closing(self._frames(bag)) as frames,
+              tqdm(total=total, unit='frame', disable=None) as bar):
             while True:
                 try:
                     frame = next(frames, None)
@@ -305,7 +329,7 @@ class Replay:
                 self._evaluate_frame(frame, outputs)
                 bar.update()
 
-    def _frames(self, bag: Bag) -> Iterator[Frame]:
+    def _frames(self, bag: Bag) -> Generator[Frame, None, None]:
         """Every Nth pair, once its labels are here or can be waited for no longer.
 
         Raises BagError where the bag is damaged, after all pairs before that place.
@@ -317,19 +341,21 @@ class Replay:
         labels = self.labels if isinstance(self.labels, LabelTopic) else None
         damage = None
         try:
-            for frame in self._paired(bag, labels):
-                if frame is not None:
-                    waiting.append(frame)
-                while waiting and (labels is None or len(waiting) > LABEL_WAIT
-                                   or labels.is_decided(waiting[0].rgb.stamp)):
-                    yield waiting.popleft()
+            with closing(self._paired(bag, labels)) as pairs:
+                for frame in pairs:
+                    if frame is not None:
+                        waiting.append(frame)
+                    while waiting and (labels is None or len(waiting) > LABEL_WAIT
+                                       or labels.is_decided(waiting[0].rgb.stamp)):
+                        yield waiting.popleft()
         except BagError as error:
             damage = error
         yield from waiting
         if damage is not None:
             raise damage
 
-    def _paired(self, bag: Bag, labels: LabelTopic | None) -> Iterator[Frame | None]:
+    def _paired(self, bag: Bag,
+                labels: LabelTopic | None) -> Generator[Frame | None, None, None]:
         """The pairs to evaluate, as recorded; None after each message that completes none."""
         from mafs_ros.bag_info import Stamped
         from mafs_ros.pairing import Pairing
@@ -366,6 +392,8 @@ class Replay:
         self.paired_stamps.append(rgb.message.stamp)
         frame = Frame(self.pairs, rgb.message, thermal.message, rgb.number)
         self.pairs += 1
+        if self.live is not None:   # those that the node did, so that both scalers saw the same
+            return frame if frame.rgb.stamp in self.live.digests else None
         return frame if frame.number % self.args.every == 0 else None
 
     def _keep_times(self, log: dict[str, tuple[list[int], list[int]]]) -> None:
@@ -393,10 +421,22 @@ class Replay:
             return
         self.statuses['ok'] += 1
         row.update(status='ok', reason='', height=images.rgb.shape[0], width=images.rgb.shape[1])
+        self._check_live(frame, images)
         self._score(frame, images, row)
         self._remember(frame, row)
         outputs.add_row(row)
         outputs.add_frame(frame, images)
+
+    def _check_live(self, frame: Frame, images: Images) -> None:
+        if self.live is None:
+            return
+        from mafs_ros.live import digest
+
+        one = images.perceived[0]
+        if self.live.digests[frame.rgb.stamp] == (digest(one.fused), digest(one.labels)):
+            self.same_bytes += 1
+        else:
+            self.different.append(frame.rgb.stamp)
 
     def _perceive(self, frame: Frame) -> Images:
         from mafs_ros.bags import BagError
@@ -431,7 +471,6 @@ class Replay:
                 row.update({prefix + name: value for name, value in scores.items()})
             except ValueError as error:   # too small for VIF
                 self.reasons[f'fusion is not scored: {one_line(error)}'] += index == 0
-                self.unscored += index == 0
             labels = self._mapped(candidate, raw, images)
             candidate.labelled.append(labels is not None)
             if labels is not None:
@@ -531,6 +570,11 @@ class Replay:
                     'was set, or images out of order); late images are not paired')
         if not self.pairs:
             self.problems.append(self._no_pairs(rgb, thermal))
+        if self.different:
+            self.problems.append(
+                f'live: {len(self.different)} of {len(self.different) + self.same_bytes} frames '
+                'of the node differ from the offline evaluation, the first with RGB stamp '
+                f'{self.different[0]}')
         for reason, count in self.reasons.most_common(NAMED_TROUBLES):
             self.problems.append(f'{count} frames: {reason}')
         if len(self.reasons) > NAMED_TROUBLES:
@@ -591,6 +635,7 @@ class Outputs:
     def __init__(self, replay: Replay) -> None:
         from mafs_ros.bags import BagWriter
         from mafs_ros.metrics import FUSION_METRICS
+        from mafs_ros.pictures import Video
 
         self._replay = replay
         self._out = replay.args.out
@@ -671,54 +716,12 @@ def _cell(value: Any) -> Any:
     return repr(value) if isinstance(value, float) else value
 
 
-class Video:
-    """A WebM of pictures; opened with the first, of its size."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: Any = None
-        self._size = (0, 0)
-
-    def write(self, picture: np.ndarray) -> None:
-        """Append uint8 RGB [H,W,3]; another size than the first is scaled to it."""
-        import cv2
-
-        from mafs_ros.demo import open_video
-
-        if self._writer is None:
-            self._size = picture.shape[1], picture.shape[0]
-            self._writer = open_video(self._path, *picture.shape[:2])
-        if (picture.shape[1], picture.shape[0]) != self._size:
-            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
-        self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
-            fix_track_number(self._path)
-
-
-def fix_track_number(path: Path) -> None:
-    """Replace FFmpeg's random TrackUID, so that the same pictures give the same bytes.
-
-    Matroska elements TrackUID (73C5) and TagTrackUID (63C5), both of 8 bytes, near the start.
-    """
-    with open(path, 'r+b') as file:
-        head = file.read(4096)
-        for element in (b'\x73\xc5\x88', b'\x63\xc5\x88'):
-            at = head.find(element)
-            if at >= 0:
-                file.seek(at + len(element))
-                file.write((1).to_bytes(8, 'big'))
-
-
 def frame_picture(images: Images, shown: np.ndarray, tables: list[ClassTable]) -> np.ndarray:
     """rgb and thermal, fused and overlay; below, where two are compared, those of the second."""
     import numpy as np
 
-    from mafs_ros.demo import mosaic
     from mafs_ros.labels import overlay
+    from mafs_ros.pictures import mosaic, two_panels
 
     first = images.perceived[0]
     four = mosaic({'rgb': images.rgb, 'thermal': first.thermal, 'fused': first.fused,
@@ -731,27 +734,13 @@ def frame_picture(images: Images, shown: np.ndarray, tables: list[ClassTable]) -
         'overlay, second': overlay(second.fused, second.labels, tables[1])}, four.shape)])
 
 
-def two_panels(panels: dict[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    """Two labelled pictures beside each other, of the size of a row of a mosaic of `shape`."""
-    import cv2
-    import numpy as np
-
-    from mafs_ros.demo import write_text
-
-    row = []
-    for name, image in panels.items():
-        panel = cv2.resize(image, (shape[1] // 2, shape[0] // 2), interpolation=cv2.INTER_AREA)
-        write_text(panel, name, (10, 10))
-        row.append(panel)
-    return np.hstack(row)
-
-
 def worst_jpeg(picture: np.ndarray, images: Images, table: ClassTable) -> bytes:
     """The picture of a frame for the report; with labels and errors below where there are any."""
     import cv2
     import numpy as np
 
     from mafs_ros.labels import overlay
+    from mafs_ros.pictures import two_panels
 
     if images.truth is not None:
         truth = overlay(images.rgb, images.truth, table)

@@ -207,12 +207,22 @@ def timing_of(replay: Replay) -> dict[str, Any]:
             'frames_per_second': 1e3 / float(np.mean(totals)) if totals else None})
     timing: dict[str, Any] = {'schema': SCHEMA, 'engines': engines,
                               'pair_rate_hz': pair_rate_hz(replay), 'live_estimate': None}
-    if replay.args.every == 1 and replay.series.received:
+    if replay.args.every == 1 and replay.live is None and replay.series.received:
         estimate = live_estimate(replay.series.received, replay.series.total_ms)
         timing['live_estimate'] = {
             'pairs': estimate.pairs, 'dropped_while_busy': estimate.replaced,
             'latency_ms': distribution(estimate.latency_ms)}
+    timing['live'] = live_of(replay)
     return timing
+
+
+def live_of(replay: Replay) -> dict[str, Any] | None:
+    live = replay.live
+    if live is None:
+        return None
+    return {**live.numbers, 'latency_ms': distribution(live.latency_ms),
+            'age_ms': distribution(live.age_ms), 'same_bytes': replay.same_bytes,
+            'different_bytes': len(replay.different)}
 
 
 def pair_rate_hz(replay: Replay) -> float | None:
@@ -285,26 +295,35 @@ def page(replay: Replay, report: dict[str, Any], timing: dict[str, Any], out: Pa
     """The whole report.html."""
     title = f'Replay of {replay.args.bag.name}'
     parts = [HEAD.format(title=html.escape(title), style=STYLE),
-             f'<h1>{html.escape(title)}</h1>', introduction(report), problems(report)]
+             f'<h1>{html.escape(title)}</h1>', introduction(replay, report),
+             problems(report)]
     if report['frames']['evaluated']:
         parts += [tiles(report, timing), segmentation_section(report), fusion_section(report),
                   compare_section(replay, report)]
     parts.append(pairing_section(replay, report))
     if report['frames']['evaluated']:
-        parts += [speed_section(replay, report, timing), worst_section(replay, report)]
+        parts += [live_section(replay, timing), speed_section(replay, report, timing),
+                  worst_section(replay, report)]
     parts += [settings_section(report), files_section(out)]
     return '\n'.join(part for part in parts if part) + '\n</main></body></html>\n'
 
 
-def introduction(report: dict[str, Any]) -> str:
+def introduction(replay: Replay, report: dict[str, Any]) -> str:
     names = ' against '.join(html.escape(engine['name']) for engine in report['engines'])
     cameras = [f'{camera} {report["bag"][camera]["topic"]} ({report["bag"][camera]["encoding"]}, '
                f'{report["bag"][camera]["width"]}x{report["bag"][camera]["height"]})'
                for camera in ('rgb', 'thermal') if camera in report['bag']]
     return (f'<p class="soft">{html.escape(report["bag"]["path"])}<br>'
             f'{html.escape("; ".join(cameras))}<br>{names}; mafs_ros {report["mafs_ros"]}, '
-            f'offline, every pair that {"" if report["settings"]["every"] == 1 else "was chosen "}'
-            'is perceived</p>')
+            f'{mode(replay)}</p>')
+
+
+def mode(replay: Replay) -> str:
+    """Which pairs are evaluated, in words."""
+    if replay.args.live:
+        return 'the pairs that the live node published'
+    every = replay.args.every
+    return 'offline, every pair' if every == 1 else f'offline, one pair in {every}'
 
 
 def problems(report: dict[str, Any]) -> str:
@@ -492,8 +511,37 @@ def speed_section(replay: Replay, report: dict[str, Any], timing: dict[str, Any]
             + table(['ms a frame', 'median', '95 %', 'max'], rows) + text
             + '<h3>Latency of each frame: conversion and perception</h3>'
             + line_chart(series.time_s, series.total_ms, 'seconds', 'ms', from_zero=True)
-            + '<p class="soft">Measured, so other at every run; all else in this report is '
-            'the same for the same bag.</p></section>')
+            + '<p class="soft">Measured, so other at every run'
+            + ('' if replay.live else '; all else in this report is the same for the same bag')
+            + '.</p></section>')
+
+
+def live_section(replay: Replay, timing: dict[str, Any]) -> str:
+    """What the live node did; empty for an offline replay."""
+    live = timing['live']
+    if not live:
+        return ''
+    text = (f'{live["sent"]["rgb"]} RGB and {live["sent"]["thermal"]} thermal images played at '
+            f'{live["rate"]:g} times the recorded speed (at most '
+            f'{number(live["player_late_ms"]["max"], 1)} ms late); {live["pairs"]} pairs, '
+            f'{live["published"]} published, {number(live["frames_per_second"], 1)} a second. '
+            f'{live["same_bytes"]} of them are the same bytes as offline, '
+            f'{live["different_bytes"]} are not.')
+    rows = [[name, *(number((live[key] or {}).get(q), 1) for q in ('median', 'p95', 'max'))]
+            for key, name in (('latency_ms', 'latency: later image sent to fused received'),
+                              ('age_ms', 'age: RGB stamp to fused received'))]
+    drops = [[html.escape(cause.replace('_', ' ')), str(count)]
+             for cause, count in live['drops'].items() if count]
+    assert replay.live is not None
+    stamps = sorted(replay.live.digests)
+    seconds = [(stamp - stamps[0]) / 1e9 for stamp in stamps]
+    charts = ('<h3>Latency over time</h3>'
+              + line_chart(seconds, replay.live.latency_ms, 'seconds', 'ms', from_zero=True)
+              if stamps else '')
+    return (f'<section><h2>Live node</h2><p>{text}</p>' + table(['ms', 'median', '95 %', 'max'],
+            rows) + '<h3>Drops by cause</h3>'
+            + (table(['cause', 'images or pairs'], drops) if drops else '<p>none</p>')
+            + charts + '</section>')
 
 
 def worst_section(replay: Replay, report: dict[str, Any]) -> str:

@@ -60,14 +60,13 @@ class SalvageReader:
     def close(self) -> None:
         self.is_open = False
 
-    def messages(self, connections: list[SalvagedConnection], start: int | None = None,
-                 stop: int | None = None) -> Iterator[tuple[SalvagedConnection, int, bytes]]:
-        """(connection, time of recording in ns, CDR bytes), received from start to before stop."""
+    def messages(self, connections: list[SalvagedConnection]
+                 ) -> Iterator[tuple[SalvagedConnection, int, bytes]]:
+        """(connection, time of recording in ns, CDR bytes) of these topics."""
         wanted = {(c.topic, c.msgtype): c for c in connections}
         for topic, kind, received, raw in self._records():
             connection = wanted.get((topic, kind))
-            if (connection is not None and (start is None or received >= start)
-                    and (stop is None or received < stop)):
+            if connection is not None:
                 yield connection, received, _decompressed(raw)
 
     def _records(self) -> Iterator[Record]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from test_bags import START, STEP
 
-from mafs_ros import bags, demo, files
+from mafs_ros import bags, demo, files, pictures
 from mafs_ros.labels import ClassTable, LabelClass
 
 # The first start on a machine compiles the engine; its next ones take it from the cache.
@@ -287,17 +287,17 @@ def test_mosaic_shows_four_labelled_pictures_of_even_size():
     images = {name: rng.integers(0, 256, (61, 91, 3), dtype=np.uint8)
               for name in ('rgb', 'fused', 'overlay')}
     images['thermal'] = np.full((30, 40), 77, np.uint8)
-    picture = demo.mosaic(images, 91, TABLE)
+    picture = pictures.mosaic(images, 91, TABLE)
     assert picture.shape == (124, 184, 3)
     assert (picture[50:62, 92 + 60:] == 77).all()   # the thermal one, top right, beside its label
     images['overlay'][:] = 128
-    legend = demo.mosaic(images, 640, TABLE)[-30:, 640:].astype(int)
+    legend = pictures.mosaic(images, 640, TABLE)[-30:, 640:].astype(int)
     for row in TABLE.classes[1:]:
         assert np.abs(legend - row.colour).max(axis=2).min() < 60
 
 
 def test_video_can_be_read_back(tmp_path):
-    video = demo.open_video(tmp_path / 'v.webm', 120, 160)
+    video = pictures.open_video(tmp_path / 'v.webm', 120, 160)
     for level in range(0, 250, 25):
         video.write(np.full((120, 160, 3), (level, 255 - level, 40), np.uint8))
     video.release()
@@ -308,4 +308,4 @@ def test_video_can_be_read_back(tmp_path):
 
 def test_video_into_a_missing_folder(tmp_path):
     with pytest.raises(OSError, match='cannot write this video'):
-        demo.open_video(tmp_path / 'none' / 'v.webm', 120, 160)
+        pictures.open_video(tmp_path / 'none' / 'v.webm', 120, 160)

@@ -25,10 +25,10 @@ SHIPPED = ('mafs_ros', 'launch', 'config', 'scripts', 'resource', 'package.xml',
 # From top to bottom; a module imports from its own layer and from those below it.
 LAYERS = (
     ('entry points', {'cli', 'fuse', 'info', 'convert_checkpoint', 'complexity', 'benchmark',
-                      'node', 'cameras', 'demo'}),
-    ('ROS adapters', {'pairing', 'images', 'health', 'parameters'}),
+                      'node', 'cameras', 'demo', 'replay', 'report', 'live', 'bag_command'}),
+    ('ROS adapters', {'pairing', 'images', 'health', 'parameters', 'bag_info', 'ground_truth'}),
     ('perception', {'perception', 'thermal', 'registration', 'labels', 'metrics', 'simulation',
-                    'files', 'bags'}),
+                    'files', 'bags', 'salvage', 'pictures', 'compare', 'replay_settings'}),
     ('engines', {'engine'}),
     ('network', {'model'}),
     ('ground', {'resources', 'errors', 'mafs_ros'}),
@@ -39,7 +39,11 @@ TORCH_FILES = {'engine', 'model', 'convert_checkpoint', 'complexity', 'benchmark
 # What Python imports -> what package.xml calls it.
 ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'python3-yaml',
                'tqdm': 'python3-tqdm'}
-FROM_PIP = {'torch', 'openvino', 'safetensors', 'rosbags', 'fvcore'}
+# What Python imports -> what pip calls it.
+FROM_PIP = {'torch': 'torch', 'openvino': 'openvino', 'safetensors': 'safetensors',
+            'rosbags': 'rosbags', 'fvcore': 'fvcore', 'lz4': 'lz4', 'PIL': 'pillow',
+            'backports': 'backports.zstd'}
+NEW_IN_STDLIB = {'compression'}   # Python 3.14
 
 
 def module_of(path: Path) -> str:
@@ -71,7 +75,8 @@ def own_modules(path: Path) -> set[str]:
 
 def foreign_modules(path: Path) -> set[str]:
     tops = {name.split('.')[0] for name in imports_of(path)}
-    return tops - set(sys.stdlib_module_names) - {'mafs_ros', 'training', '__future__'}
+    return tops - set(sys.stdlib_module_names) - NEW_IN_STDLIB - {
+        'mafs_ros', 'training', '__future__'}
 
 
 def declared_package() -> Package:
@@ -150,7 +155,7 @@ def test_every_import_is_declared():
     launch_files = (ROOT / 'launch').glob('*.py')
     for name in set().union(*map(foreign_modules, [*SOURCES, *launch_files])):
         if name in FROM_PIP:
-            assert name in pinned
+            assert FROM_PIP[name] in pinned
         else:
             assert ROSDEP_KEYS.get(name, name) in declared, f'{name}: not in package.xml'
 

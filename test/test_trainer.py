@@ -1,0 +1,330 @@
+"""The training engine: killed and resumed runs, several processes, errors before the start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from layouts import make_layout
+
+from mafs_ros.model.weights import load_weights
+from training import stage1, stage2, trainer
+from training.batches import Crops, Order, make_loader, open_sources
+from training.datasets import read_label_ids
+from training.logs import append_row, forget_rows_after, grid
+from training.recipe import Optimisation, load_recipe
+from training.teacher import save_teacher
+from training.teachers import build_teacher
+
+ROOT = Path(__file__).resolve().parents[1]
+DEADLINE_S = 90
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny street_rgbt whose labels leave no pixel out."""
+    root = make_layout("street_rgbt", tmp_path_factory.mktemp("street"), size=(64, 96))
+    for path in root.glob("*/label/*.png"):
+        labels = read_label_ids(path)
+        assert cv2.imwrite(str(path), np.where(labels == 255, 0, labels % 4).astype(np.uint8))
+    return root
+
+
+@pytest.fixture(scope="module")
+def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher of random weights that sees the fused images."""
+    torch.manual_seed(0)
+    table = load_recipe("street_lite").class_table
+    path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
+    about = {"name": "segnext-t", "images": "fused", "class_table": table.to_dict()}
+    save_teacher(path, build_teacher("segnext-t", table.num_classes), about)
+    return path
+
+
+def tiny(stage: str, *extra: str) -> list[str]:
+    """Overrides that make street_lite a run of a few seconds."""
+    plan = {"steps": 8, "batch": 4, "checkpoint_every": 1, "evaluate_every": 8}
+    return [
+        "train=[{kind: street_rgbt}]",
+        "augmentation.crop=32",
+        "imagenet=null",
+        "workers=0",
+        "cache=false",
+        *(f"{stage}.optimisation.{name}={value}" for name, value in plan.items()),
+        *extra,
+    ]
+
+
+def command(stage: str, street: Path, out: Path, overrides: list[str], *options: str) -> list[str]:
+    return [
+        *("-m", f"training.{stage}", "--recipe", "street_lite", "--out", str(out)),
+        *("--data", f"street_rgbt={street}", *options, "--set", *overrides),
+    ]
+
+
+def start(arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    output, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, output[-3000:]
+
+
+def load(out: Path) -> dict:
+    return torch.load(out / trainer.CHECKPOINT, weights_only=True)
+
+
+def differences(one: object, other: object, where: str = "") -> dict[str, float]:
+    """Largest difference of every tensor of two nested states; 0 for other values, or fail."""
+    if isinstance(one, torch.Tensor):
+        assert isinstance(other, torch.Tensor) and one.shape == other.shape, where
+        return {where: (one.double() - other.double()).abs().max().item() if one.numel() else 0}
+    if isinstance(one, dict | list | tuple):
+        assert type(one) is type(other) and len(one) == len(other), where
+        pairs = one.items() if isinstance(one, dict) else enumerate(one)
+        return {
+            path: value
+            for key, entry in pairs
+            for path, value in differences(entry, other[key], f"{where}/{key}").items()
+        }
+    assert one == other, where
+    return {}
+
+
+def test_a_killed_run_resumes_to_the_same_weights(
+    street: Path, teacher_file: Path, tmp_path: Path
+) -> None:
+    """With a teacher that learns (dropout, random bases), averaging and a loader process."""
+    overrides = tiny("stage2", "stage2.teacher=joint", "workers=1")
+    overrides.append("augmentation.crop=64")
+    options = ("--teacher", str(teacher_file))
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    unbroken = start(command("stage2", street, whole, overrides, *options))
+    killed = start(command("stage2", street, broken, overrides, *options))
+    deadline = time.monotonic() + DEADLINE_S
+    while not (broken / trainer.CHECKPOINT).exists():
+        assert killed.poll() is None, killed.communicate()[0][-3000:]
+        assert time.monotonic() < deadline, "no checkpoint"
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=DEADLINE_S)
+    assert killed.returncode == -signal.SIGKILL
+    assert 0 < load(broken)["step"] < 8
+    finish(start(command("stage2", street, broken, overrides, *options, "--resume")))
+    finish(unbroken)
+    found = differences(load(broken), load(whole))
+    assert len(found) > 1000 and set(found.values()) == {0.0}
+    files = [load_weights(out / "model.safetensors") for out in (broken, whole)]
+    assert set(differences(*(network.state_dict() for network, _ in files)).values()) == {0.0}
+    assert files[0][1] == files[1][1]
+    for table in ("losses", "scores"):
+        rows = [(out / f"{table}.csv").read_text().splitlines() for out in (broken, whole)]
+        assert [r.split(",")[:2] for r in rows[0]] == [r.split(",")[:2] for r in rows[1]]
+
+
+@pytest.mark.parametrize("stage", ["stage1", "stage2"])
+def test_two_processes_train_the_same_weights_as_one(
+    stage: str, street: Path, tmp_path: Path
+) -> None:
+    """Equal to 1e-9 after 3 steps in float64, running statistics and balancing included.
+
+    In float32 rounding alone grows to 1e-4 in a step: some batch norms divide by nearly nothing.
+    It holds for losses that are means over pixels. OHEM and class weights select and normalise
+    within a process, as in every data-parallel training, and are left out here.
+    """
+    plan = {"steps": 3, "optimizer": "sgd", "evaluate_every": 3, "precision": "64-true"}
+    overrides = tiny(stage, *(f"{stage}.optimisation.{k}={v}" for k, v in plan.items()))
+    overrides += ["stage2.segmentation={loss: cross_entropy}", "network.auxiliary=false"]
+    overrides += ["augmentation.crop=64", "augmentation.scale=[1.0, 1.0]"]
+    overrides += [f"stage2.weights.{name}=0" for name in ("semantic", "binary", "boundary")]
+    overrides.append("stage2.distillation=none")
+    one, two = tmp_path / "one", tmp_path / "two"
+    alone = start(command(stage, street, one, overrides))
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    both = start([*launcher, *command(stage, street, two, overrides)])
+    finish(alone)
+    finish(both)
+    single, double = load(one), load(two)
+    assert double["step"] == 3
+    found = differences(single["learner"], double["learner"])
+    largest = max(found, key=lambda key: found[key])
+    assert found[largest] <= 1e-9, largest
+    torch.manual_seed(0)
+    initial = load_recipe("street_lite", overrides).build_network().state_dict()
+    moved = "encoder.visible_trunk.stem.conv.weight"
+    assert single["learner"][f"network.{moved}"].dtype == torch.float64
+    assert not torch.allclose(initial[moved].double(), single["learner"][f"network.{moved}"])
+
+
+def test_the_order_is_the_same_for_any_number_of_processes_and_after_a_break() -> None:
+    whole = list(Order(5, range(4), batch=4, seed=3))
+    assert [len(step) for step in whole] == [4] * 4
+    dealt = [list(Order(5, range(4), batch=4, seed=3, rank=r, world=2)) for r in (0, 1)]
+    for step, *parts in zip(whole, *dealt, strict=True):
+        assert sorted(step) == sorted(key for part in parts for key in part)
+    assert list(Order(5, range(2, 4), batch=4, seed=3)) == whole[2:]
+    keys = [key for step in whole for key in step]
+    assert [n for n, _ in keys] == list(range(16))
+    for epoch in range(3):  # every sample once in each epoch, also where it ends within a step
+        assert {index for _, index in keys[5 * epoch : 5 * epoch + 5]} == set(range(5))
+    halves = list(Order(5, range(4), batch=4, accumulate=2, seed=3))
+    assert [a + b for a, b in zip(halves[::2], halves[1::2], strict=True)] == whole
+    with pytest.raises(ValueError, match="batch 4 cannot be divided into 1 parts .* 3 processes"):
+        Order(5, range(4), batch=4, world=3)
+
+
+def test_loader_processes_change_nothing(street: Path) -> None:
+    recipe = load_recipe("street_lite", tiny("stage1"))
+    datasets = open_sources(recipe, recipe.train, {"street_rgbt": street})
+    crops = Crops(datasets, recipe.augmentation, seed=1)
+    runs = [
+        list(make_loader(crops, Order(2, range(2), batch=2), workers, False)) for workers in (0, 1)
+    ]
+    assert len(runs[0]) == 2
+    assert set(differences(runs[0], runs[1]).values()) == {0.0}
+
+
+def test_poly_schedule_is_that_of_the_release() -> None:
+    plan = Optimisation(steps=11_000)
+    assert trainer.learning_rate(plan, 0, 11_000) == pytest.approx(1e-5)
+    assert trainer.learning_rate(plan, 500, 11_000) == pytest.approx(1e-4)
+    assert trainer.learning_rate(plan, 1000, 11_000) == pytest.approx(1e-3)
+    assert trainer.learning_rate(plan, 6000, 11_000) == pytest.approx(1e-3 * 0.5**0.9)
+
+
+def test_cosine_schedule_warms_up_and_ends_at_one_percent() -> None:
+    plan = Optimisation(steps=1000, schedule="cosine", warmup_steps=100, lr=1.0)
+    assert trainer.learning_rate(plan, 0, 1000) == pytest.approx(0.01)
+    assert trainer.learning_rate(plan, 100, 1000) == pytest.approx(1.0)
+    assert trainer.learning_rate(plan, 1000, 1000) == pytest.approx(0.01)
+
+
+def test_accumulated_parts_have_the_gradient_of_their_mean() -> None:
+    """One step in two parts; the model has no batch statistics."""
+    results = []
+    for accumulate in (1, 2):
+        torch.manual_seed(0)
+        learner = Line()
+        plan = Optimisation(steps=1, batch=4, accumulate=accumulate, lr=0.1, schedule="cosine")
+        fabric = trainer.make_fabric(plan)
+        wrapped, optimizer = fabric.setup(learner, trainer.make_optimizer(learner, plan))
+        run = SimpleNamespace(
+            fabric=fabric,
+            plan=plan,
+            learner=learner,
+            wrapped=wrapped,
+            optimizer=optimizer,
+            average=None,
+            recipe=SimpleNamespace(seed=0),
+            step=0,
+            steps=1,
+        )
+        x = torch.arange(4.0)[:, None]
+        batches = iter({"x": part} for part in x.chunk(accumulate))
+        terms = trainer.train_step(run, batches)  # type: ignore[arg-type]
+        results.append((learner.network.weight.item(), terms["loss"].item()))
+    assert results[0] == pytest.approx(results[1])
+
+
+class Line(trainer.Learner):
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = torch.nn.Linear(1, 1)
+
+    def forward(self, batch):
+        loss = self.network(batch["x"]).square().mean()
+        return loss, {"square": loss}
+
+
+def train(street: Path, out: Path, *overrides: str, resume: bool = False) -> dict:
+    recipe = load_recipe("street_lite", tiny("stage1", "stage1.optimisation.steps=1", *overrides))
+    return stage1.train(recipe, {"street_rgbt": street}, out, resume=resume)
+
+
+def test_errors_come_before_training(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    train(street, out)
+    with pytest.raises(FileExistsError, match="a run lies here; add --resume"):
+        train(street, out)
+    with pytest.raises(ValueError, match=r"optimisation.lr: 0.001 then, 0.002 now"):
+        train(street, out, "stage1.optimisation.lr=2.0e-3", resume=True)
+    before = (out / trainer.CHECKPOINT).read_bytes()
+    (out / trainer.CHECKPOINT).write_bytes(before[: len(before) // 2])
+    with pytest.raises(ValueError, match="not a checkpoint of ours, or damaged"):
+        train(street, out, resume=True)
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        train(street, out / "losses.csv")
+    with pytest.raises(FileNotFoundError, match="no such file .imagenet."):
+        train(street, tmp_path / "other", f"imagenet={tmp_path / 'none.pth'}")
+    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        train(tmp_path / "nowhere", tmp_path / "other")
+    recipe = load_recipe("street_lite", tiny("stage1"))
+    with pytest.raises(ValueError, match="give --data street_rgbt=DIR"):
+        stage1.train(recipe, {}, tmp_path / "other", resume=False)
+    with pytest.raises(ValueError, match="give --teacher FILE"):
+        stage2.make_learner(recipe)
+    full = SimpleNamespace(total=1 << 40, used=1 << 40, free=1 << 20)
+    monkeypatch.setattr(trainer.shutil, "disk_usage", lambda path: full)
+    with pytest.raises(OSError, match="1 MiB are free, but this run needs [0-9]+ MiB"):
+        train(street, tmp_path / "other")
+    assert not (tmp_path / "other" / trainer.CHECKPOINT).exists()
+
+
+def test_a_disk_that_fills_up_leaves_the_last_checkpoint(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(street, tmp_path)
+    before = (tmp_path / trainer.CHECKPOINT).read_bytes()
+
+    def full(state: dict, file) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainer.torch, "save", full)
+    with pytest.raises(OSError, match="cannot be written, the last one stays.*No space left"):
+        train(street, tmp_path, "stage1.optimisation.steps=2", resume=True)
+    assert (tmp_path / trainer.CHECKPOINT).read_bytes() == before
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(street: Path, tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match="step 1: .* is not finite.* Lower the learning"):
+        train(street, tmp_path, "stage1.intensity_weight=.inf")
+    assert not (tmp_path / trainer.CHECKPOINT).exists()
+
+
+def test_logs_forget_what_came_after_the_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "losses.csv"
+    for step in (1, 2, 3):
+        append_row(path, {"step": step, "loss": 0.5})
+    with path.open("a") as file:
+        file.write("1")  # torn by a kill while 12,0.5 was written
+    forget_rows_after(path, 2)
+    assert path.read_text().split() == ["step,loss", "1,0.5", "2,0.5"]
+
+
+def test_grid_puts_grey_and_colour_side_by_side() -> None:
+    grey, colour = np.full((4, 6), 9, np.uint8), np.full((4, 6, 3), 7, np.uint8)
+    picture = grid([[grey, colour], [grey]])
+    assert picture.shape == (8, 12, 3)
+    assert (picture[0, 0, 0], picture[0, 6, 0], picture[4, 6, 0]) == (9, 7, 0)
+    assert grid([[np.zeros((480, 640), np.uint8)]]).shape == (240, 320, 3)

@@ -1,0 +1,316 @@
+"""Score fused images and labels by the definitions of `mafs_ros.metrics`; tables like the paper's.
+
+    python -m training.evaluate --weights model.safetensors --data mfnet=/data/mfnet
+    python -m training.evaluate --fused out/fused --name SeAFusion --data m3fd=/data/M3FD_Fusion
+    python -m training.evaluate --fused out/fused --teacher teacher.safetensors --data mfnet=...
+
+The first gives the fusion scores (Tables I to III) and IoU (VI to VIII) of a MAFS network; with
+--teacher, IoU of the teacher on its fused images too (MAFS-T). The third segments a folder of
+fused images by one teacher (Tables IV, V), so that fusion methods compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mafs_ros.engine.graph import replace_luminance
+from mafs_ros.files import ImageFileError, list_images, read_rgb
+from mafs_ros.labels import ClassTable
+from mafs_ros.metrics import (
+    PROTOCOL,
+    SEGMENTATION_PROTOCOL,
+    ConfusionMatrix,
+    FusionScores,
+    luminance,
+)
+from mafs_ros.model.mafs import Mafs
+from mafs_ros.model.weights import load_weights
+from training.batches import dtype_of, images, to_tensors
+from training.datasets import Dataset, Sample, open_dataset
+from training.recipe import add_data_argument, data_folders
+
+Image = NDArray[np.uint8]
+# In the order of the paper's tables; `hot` and the other AG are this project's additions.
+COLUMNS = ("EN", "SD", "SF", "VIF", "Qabf", "AG", "AG_forward", "hot")
+
+
+class Prediction(NamedTuple):
+    """What is scored of a pair: fused grey uint8 [H,W], labels uint8 [H,W], each or None."""
+
+    fused: Image | None
+    labels: Image | None
+
+
+@dataclass
+class Scores:
+    """Scores of one method on one data set."""
+
+    fusion: FusionScores = field(default_factory=FusionScores)
+    segmentation: ConfusionMatrix | None = None
+
+    def accumulate(self, sample: Sample, prediction: Prediction) -> None:
+        """Add a pair. Raises ValueError where sizes or ids do not fit."""
+        if prediction.fused is not None:
+            self.fusion.accumulate(sample.thermal, sample.rgb, prediction.fused)
+        if prediction.labels is not None and sample.labels is not None:
+            if self.segmentation is None:
+                raise ValueError("these scores were made without a class table")
+            self.segmentation.accumulate(sample.labels, prediction.labels)
+
+
+def empty_scores(table: ClassTable | None) -> Scores:
+    """Scores before the first pair; without IoU where there is no class table."""
+    return Scores(segmentation=None if table is None else ConfusionMatrix(table.names))
+
+
+def score(
+    samples: Iterable[Sample],
+    predict: Callable[[Sample], Prediction],
+    table: ClassTable | None,
+) -> Scores:
+    """Scores of `predict` over samples."""
+    scores = empty_scores(table)
+    for sample in samples:
+        scores.accumulate(sample, predict(sample))
+    return scores
+
+
+# Predictors.
+
+
+@torch.no_grad()
+def predict_with_network(
+    network: nn.Module, sample: Sample, device: torch.device | None = None
+) -> Prediction:
+    """Fused luminance as an 8-bit file would hold it, and labels, of a network in evaluation."""
+    output = network(*images(batch_of(sample, device), dtype_of(network)))
+    return Prediction(
+        None if output.fused is None else grey(output.fused),
+        None if output.logits is None else label_map(output.logits),
+    )
+
+
+@torch.no_grad()
+def predict_with_teacher(teacher: nn.Module, image: Tensor) -> Prediction:
+    """Labels of an image [1, 3, H, W] in 0..1."""
+    return Prediction(None, label_map(teacher(image)))
+
+
+def batch_of(sample: Sample, device: torch.device | None = None) -> dict[str, Tensor]:
+    """A sample as a batch of one."""
+    return {name: value[None].to(device) for name, value in to_tensors(sample).items()}
+
+
+def grey(fused: Tensor) -> Image:
+    """uint8 [H,W] of a luminance [1, 1, H, W] in 0..1, clipped and rounded, not stretched."""
+    return (fused[0, 0] * 255).round().clamp(0, 255).byte().cpu().numpy()
+
+
+def label_map(logits: Tensor) -> Image:
+    """uint8 [H,W] of the likeliest classes of logits [1, K, H, W]."""
+    return logits[0].argmax(0).byte().cpu().numpy()
+
+
+def as_image(rgb: Image) -> Tensor:
+    """rgb uint8 [H,W,3] as [1, 3, H, W] in 0..1."""
+    return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
+
+
+# Tables.
+
+
+def fusion_table(rows: dict[str, FusionScores]) -> str:
+    """Markdown table of the fusion scores in the paper's layout (Tables I to III)."""
+    lines = [
+        [name, *(_number(value, 4) for value in map(scores.mean().get, COLUMNS))]
+        for name, scores in rows.items()
+    ]
+    return markdown(["Method", *COLUMNS], lines)
+
+
+def segmentation_table(rows: dict[str, ConfusionMatrix]) -> str:
+    """Markdown table of IoU in percent in the paper's layout (Tables IV to VIII)."""
+    (names,) = {matrix.class_names for matrix in rows.values()}
+    lines = [
+        [
+            name,
+            *(_number(100 * value, 1) for value in matrix.iou()),
+            _number(100 * matrix.miou(), 2),
+            _number(100 * matrix.miou(background=False), 2),
+        ]
+        for name, matrix in rows.items()
+    ]
+    table = markdown(["Method", *names, "mIoU", "mIoU without background"], lines)
+    absent = next(iter(rows.values())).absent()
+    return table + (f"\nabsent from the labels: {', '.join(absent)}" if absent else "")
+
+
+def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None or value != value else f"{value:.{digits}f}"
+
+
+# The program.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Score what the options name and print protocol and tables."""
+    args = _parse(argv)
+    try:
+        print(run(args))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(args: argparse.Namespace) -> str:
+    """The report. Raises ValueError or OSError that says what is wrong."""
+    if (args.weights is None) == (args.fused is None):
+        raise ValueError("give --weights FILE (a network) or --fused DIR (fused images)")
+    folders = data_folders(args.data)
+    kinds = list(folders) or ["simulation"]
+    if len(kinds) > 1:
+        raise ValueError(f"one data set at a time; got {', '.join(kinds)}")
+    network, network_table = None, None
+    if args.weights is not None:
+        network, info = load_weights(args.weights)
+        network_table = ClassTable.from_dict(info.class_table)
+    teacher, teacher_table, teacher_images = None, None, "fused"
+    if args.teacher is not None:
+        from training.teacher import load_teacher
+
+        teacher, about = load_teacher(args.teacher)
+        teacher_table, teacher_images = ClassTable.from_dict(about["class_table"]), about["images"]
+    dataset = open_dataset(
+        kinds[0], folders.get(kinds[0]), args.split, class_table=args.classes, count=args.count
+    )
+    for table in (network_table, teacher_table):
+        if table is not None and dataset.class_table is not None:
+            check_tables(table, dataset.class_table)
+    heading = f"{kinds[0]} {args.split}, {len(dataset)} pairs at their own size"
+    if network is not None:
+        parts = _score_network(args.name or "MAFS", network, teacher, teacher_images, dataset)
+    else:
+        parts = _score_folder(args.name or args.fused.name, args.fused, teacher, dataset)
+    return "\n\n".join([heading, *parts])
+
+
+def check_tables(predicted: ClassTable, labelled: ClassTable) -> None:
+    """Raise ValueError where predicted ids mean other classes than those of the labels."""
+    if predicted.names != labelled.names:
+        raise ValueError(
+            f"the weights predict {', '.join(predicted.names)}, but the labels are "
+            f"{', '.join(labelled.names)}; choose the table of the weights with --classes"
+        )
+
+
+def _score_network(
+    name: str, network: Mafs, teacher: nn.Module | None, images_kind: str, dataset: Dataset
+) -> list[str]:
+    table = dataset.class_table
+    of_network, of_teacher = empty_scores(table), empty_scores(table)
+    for sample in tqdm(dataset, unit="pair", disable=None):
+        prediction = predict_with_network(network, sample)
+        of_network.accumulate(sample, prediction)
+        if teacher is not None:
+            image = teacher_input(images_kind, sample, prediction.fused)
+            of_teacher.accumulate(sample, predict_with_teacher(teacher, image))
+    rows = {name: of_network}
+    if teacher is not None:
+        rows[f"{name}-T"] = of_teacher
+    return _report({name: of_network.fusion}, rows)
+
+
+def _score_folder(
+    name: str, folder: Path, teacher: nn.Module | None, dataset: Dataset
+) -> list[str]:
+    files = list_images(folder)
+    scores = empty_scores(dataset.class_table)
+    for sample in tqdm(dataset, unit="pair", disable=None):
+        if sample.name not in files:
+            raise ImageFileError(
+                f"{folder}: no fused image named {sample.name}; expected one for each of the "
+                f"{len(dataset)} pairs"
+            )
+        fused = read_rgb(files[sample.name])
+        if fused.shape[:2] != sample.thermal.shape:
+            raise ImageFileError(
+                f"{files[sample.name]}: {fused.shape[1]}x{fused.shape[0]}, but the pair is "
+                f"{sample.thermal.shape[1]}x{sample.thermal.shape[0]}; scores need one size"
+            )
+        labels = None if teacher is None else predict_with_teacher(teacher, as_image(fused)).labels
+        scores.accumulate(sample, Prediction(luminance(fused), labels))
+    return _report({name: scores.fusion}, {} if teacher is None else {name: scores})
+
+
+def teacher_input(kind: str, sample: Sample, fused: Image | None) -> Tensor:
+    """What a teacher sees of a sample, [1, 3, H, W] in 0..1; kind as in `TeacherTraining`."""
+    batch = images(batch_of(sample))
+    y = None if fused is None else torch.from_numpy(fused)[None, None].float() / 255
+    return teacher_image(kind, *batch, y)
+
+
+def teacher_image(kind: str, visible: Tensor, infrared: Tensor, fused: Tensor | None) -> Tensor:
+    """[B, 3, H, W] in 0..1 of a batch: visible, infrared three times, or fused in colour.
+
+    Raises ValueError for fused images where there are none.
+    """
+    if kind == "visible":
+        return visible
+    if kind == "infrared":
+        return infrared.expand(-1, 3, -1, -1)
+    if fused is None:
+        raise ValueError("the teacher sees fused images, and this network fuses none")
+    return replace_luminance(visible, fused).clamp(0, 1)
+
+
+def _report(fusion: dict[str, FusionScores], segmentation: dict[str, Scores]) -> list[str]:
+    parts = []
+    if any(scores.per_image for scores in fusion.values()):
+        parts += [PROTOCOL, fusion_table(fusion)]
+    matrices = {
+        name: scores.segmentation
+        for name, scores in segmentation.items()
+        if scores.segmentation is not None and scores.segmentation.matrix.any()
+    }
+    if matrices:
+        parts += [SEGMENTATION_PROTOCOL, segmentation_table(matrices)]
+    return parts
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_data_argument(parser)
+    parser.add_argument("--weights", type=Path, help="model file (.safetensors) of a network")
+    parser.add_argument("--fused", type=Path, help="folder of fused images named like the pairs")
+    parser.add_argument("--teacher", type=Path, help="teacher.safetensors, to segment with")
+    parser.add_argument("--split", default="test", help="default: test")
+    parser.add_argument("--classes", help="class table of the labels; default: the data set's")
+    parser.add_argument("--count", type=int, default=50, help="pairs of the simulation")
+    parser.add_argument("--name", help="of the row in the tables")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

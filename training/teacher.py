@@ -1,0 +1,235 @@
+"""Train a teacher: segmentation of fused images, or of one modality.
+
+    python -m training.teacher --recipe mfnet --data mfnet=/data/ir_seg_dataset \\
+        --fusion runs/fusion/model.safetensors --out runs/teacher
+
+--fusion is a network that fuses (stage 1's, or one that was trained before); a recipe whose
+teacher sees one modality (teacher.images=visible) needs none. Writes `teacher.safetensors`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from mafs_ros.files import write_bytes
+from mafs_ros.labels import ClassTable
+from mafs_ros.model.mafs import Mafs
+from mafs_ros.model.weights import WeightsError, load_weights
+from training.batches import Batch, Crops, dtype_of, full_precision, images, open_sources, preload
+from training.datasets import IGNORE, Dataset
+from training.evaluate import Prediction, batch_of, empty_scores, label_map, teacher_image
+from training.losses import cross_entropy, ohem_cross_entropy
+from training.recipe import (
+    Recipe,
+    Segmentation,
+    TeacherTraining,
+    add_arguments,
+    data_folders,
+    recipe_of,
+)
+from training.stage1 import describe
+from training.teachers import Teacher, build_teacher, load_encoder_weights
+from training.trainer import Evaluation, Learner, Run, fit, make_fabric, setup
+
+PICTURES = 4
+FILE = "teacher.safetensors"
+
+
+class TeacherLearner(Learner):
+    """A teacher, and the frozen network that makes the fused images it sees (or None)."""
+
+    def __init__(self, teacher: Teacher, fusion: Mafs | None, stage: TeacherTraining) -> None:
+        super().__init__()
+        self.network = teacher
+        self.fusion = fusion
+        self.stage = stage
+        if fusion is not None:
+            fusion.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> TeacherLearner:
+        super().train(mode)
+        if self.fusion is not None:
+            self.fusion.eval()
+        return self
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        visible, infrared = images(batch)
+        with torch.no_grad():
+            fused = None if self.fusion is None else self.fusion(visible, infrared).fused
+        image = teacher_image(self.stage.images, visible, infrared, fused)
+        labels = batch["labels"].long()
+        logits = full_precision(self.network(image))
+        loss = segmentation_loss(logits, labels, self.stage.segmentation)
+        return loss, {"segmentation": loss}
+
+
+def segmentation_loss(logits: Tensor, labels: Tensor, how: Segmentation) -> Tensor:
+    """OHEM or class-weighted cross-entropy of logits [B, K, H, W]."""
+    if how.loss == "ohem":
+        return ohem_cross_entropy(logits, labels, how.thresh, how.n_min)
+    return cross_entropy(logits, labels, how.class_weights)
+
+
+def check_class_weights(how: Segmentation, num_classes: int) -> None:
+    """Raise ValueError where the class weights are not one for each class."""
+    if how.class_weights is not None and len(how.class_weights) != num_classes:
+        raise ValueError(
+            f"{len(how.class_weights)} class_weights for {num_classes} classes with background"
+        )
+
+
+def validate(
+    learner: TeacherLearner, datasets: Sequence[Dataset], fabric: Fabric, network: nn.Module
+) -> Evaluation:
+    """mIoU (with and without background) and pictures of a teacher."""
+    table = datasets[0].class_table
+    if table is None:
+        raise ValueError("a teacher is evaluated on labelled pairs")
+    scores = empty_scores(table)
+    pictures: list[list[Any]] = []
+    samples = [(dataset, i) for dataset in datasets for i in range(len(dataset))]
+    for n in range(fabric.global_rank, len(samples), fabric.world_size):
+        sample = samples[n][0][samples[n][1]]
+        visible, infrared = images(batch_of(sample, fabric.device), dtype_of(network))
+        fused = None if learner.fusion is None else learner.fusion(visible, infrared).fused
+        image = teacher_image(learner.stage.images, visible, infrared, fused)
+        predicted = label_map(network(image))
+        scores.accumulate(sample, Prediction(None, predicted))
+        if len(pictures) < PICTURES:
+            seen = (image[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+            pictures.append([np.asarray(seen), *label_tiles(sample.labels, predicted, table)])
+    return Evaluation(segmentation_scores(fabric, scores.segmentation, table), pictures)
+
+
+def segmentation_scores(fabric: Fabric, matrix: Any, table: ClassTable) -> dict[str, float]:
+    """IoU per class and both means in 0..1 of the matrices of all processes together."""
+    total: Any = fabric.all_reduce(torch.from_numpy(matrix.matrix), reduce_op="sum")
+    matrix.matrix = np.asarray(total.cpu().numpy())
+    return {
+        "mIoU": matrix.miou(),
+        "mIoU_without_background": matrix.miou(background=False),
+        **{
+            f"IoU_{name}": float(value)
+            for name, value in zip(table.names, matrix.iou(), strict=True)
+        },
+    }
+
+
+def label_tiles(
+    labels: NDArray[np.uint8] | None, predicted: NDArray[np.uint8], table: ClassTable
+) -> list[NDArray[np.uint8]]:
+    """Labels and prediction in class colours; ignored pixels grey in the first."""
+    palette = table.palette.copy()
+    palette[IGNORE] = 90
+    return [palette[image] for image in (labels, predicted) if image is not None]
+
+
+def save_teacher(path: Path, teacher: nn.Module, about: Mapping[str, Any]) -> None:
+    """Write a teacher with its description, atomically. Raises OSError."""
+    tensors = {key: value.cpu().contiguous() for key, value in teacher.state_dict().items()}
+    write_bytes(path, to_safetensors(tensors, {"teacher": json.dumps(dict(about))}))
+
+
+def load_teacher(path: Path | str) -> tuple[Teacher, dict[str, Any]]:
+    """A teacher in evaluation mode, and its description: name, images, class_table, training.
+
+    Raises WeightsError for a file that cannot be read or is none of `save_teacher`.
+    """
+    path = Path(path)
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})["teacher"])
+        teacher = build_teacher(about["name"], len(about["class_table"]["classes"]))
+        teacher.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: there is no such file") from None
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: not a teacher that `python -m training.teacher` wrote ({error!r})"
+        ) from error
+    return teacher.eval(), about
+
+
+def write(run: Run, scores: dict[str, float]) -> None:
+    """Write the teacher."""
+    recipe = run.recipe
+    about = {
+        "name": recipe.teacher.name,
+        "images": recipe.teacher.images,
+        "class_table": recipe.class_table.to_dict(),
+        "training": describe(run),
+        "scores": {name: value for name, value in scores.items() if value == value},
+    }
+    save_teacher(run.out / FILE, run.result, about)
+
+
+def train(
+    recipe: Recipe,
+    folders: Mapping[str, Path],
+    out: Path,
+    *,
+    fusion: Path | None = None,
+    resume: bool = False,
+) -> dict:
+    """Train a teacher; returns the last scores. Raises ValueError or OSError before it starts."""
+    stage = recipe.teacher
+    check_class_weights(stage.segmentation, recipe.class_table.num_classes)
+    if (fusion is None) == (stage.images == "fused"):
+        raise ValueError(
+            f"the teacher of this recipe sees {stage.images} images: "
+            + ("give --fusion model.safetensors" if fusion is None else "leave --fusion out")
+        )
+    fabric = make_fabric(stage.optimisation)
+    network = None if fusion is None else load_weights(fusion)[0]
+    if network is not None and network.fusion_decoder is None:
+        raise ValueError(f"{fusion}: this network does not fuse")
+    datasets = open_sources(recipe, recipe.train, folders)
+    evaluation = open_sources(recipe, recipe.evaluation, folders)
+    torch.manual_seed(recipe.seed)
+    teacher = build_teacher(stage.name, recipe.class_table.num_classes)
+    if stage.encoder_weights is not None:
+        load_encoder_weights(teacher, stage.encoder_weights)
+    learner = TeacherLearner(teacher, network, stage)
+    crops = Crops(datasets, recipe.augmentation, recipe.seed)
+    run = setup(fabric, learner, recipe, "teacher", out, len(crops), resume=resume)
+    if recipe.cache:
+        preload(datasets)
+    return fit(run, crops, partial(validate, learner, evaluation), write)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train as the options say."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.teacher",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    parser.add_argument("--fusion", type=Path, help="model file of a network that fuses")
+    args = parser.parse_args(argv)
+    try:
+        recipe, folders = recipe_of(args), data_folders(args.data)
+        train(recipe, folders, args.out, fusion=args.fusion, resume=args.resume)
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
