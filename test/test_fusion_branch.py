@@ -48,6 +48,7 @@ def test_training_keeps_what_the_labels_depend_on(tmp_path: Path, monkeypatch) -
     start, out = tmp_path / "start.safetensors", tmp_path / "out.safetensors"
     save_weights(start, build_model("mafs-lite", 4), ModelInfo("mafs-lite", {}, table, {"x": 1}))
     options = f"--start {start} --data {tmp_path}/street --out {out} --steps 3 --batch 2 --crop 64"
+    options += " --simulated 1"
     monkeypatch.setattr(sys, "argv", ["fusion_branch", *options.split()])
     fusion_branch.main()
     before, after = load_weights(start)[0], load_weights(out)[0]

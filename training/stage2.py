@@ -53,13 +53,8 @@ from training.trainer import (
     Run,
     fit,
     make_fabric,
-    schedule,
     setup,
-    update_average,
 )
-
-# `schedule`, `update_average` and `luminance` are also what training.fusion_branch uses.
-__all__ = ["luminance", "main", "schedule", "train", "update_average"]
 
 PICTURES = 4
 TASKS = ("fusion", "segmentation")
