@@ -57,7 +57,7 @@ from mafs_ros.parameters import (
 from mafs_ros.perception import Perception
 from mafs_ros.registration import Registration, load_registration
 from mafs_ros.resources import default_weights
-from mafs_ros.thermal import ThermalScaler
+from mafs_ros.thermal import ThermalScaler, scaler_from
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -566,15 +566,6 @@ class Stopwatch:
         """The time since the step before is accounted for by these."""
         self.steps_ms.update(steps_ms)
         self._last = time.monotonic()
-
-
-def scaler_from(values: dict[str, Any]) -> ThermalScaler:
-    """The thermal scaler that the parameters describe; raises ValueError."""
-    return ThermalScaler(
-        values['thermal_scaling'], low=values['thermal_low'], high=values['thermal_high'],
-        unit=values['thermal_unit'], kelvin_per_count=values['thermal_kelvin_per_count'],
-        percentiles=(values['thermal_percentile_low'], values['thermal_percentile_high']),
-        time_constant_s=values['thermal_time_constant_s'])
 
 
 def label_info_message(table: ClassTable) -> Any:

@@ -162,7 +162,8 @@ class Candidate:
         from mafs_ros.labels import ClassTable
         from mafs_ros.metrics import FusionScores
         from mafs_ros.perception import Perception
-        from mafs_ros.replay_settings import registration_from, scaler_from
+        from mafs_ros.replay_settings import registration_from
+        from mafs_ros.thermal import scaler_from
 
         self.weights = weights
         scaler, registration = scaler_from(settings), registration_from(settings)

@@ -14,7 +14,6 @@ from mafs_ros.resources import share_path
 
 if TYPE_CHECKING:
     from mafs_ros.registration import Registration
-    from mafs_ros.thermal import ThermalScaler
 
 # Those that change what comes out; the others (topics, QoS, ...) say nothing about a bag.
 NAMES = ('slop_s', 'queue_size', 'thermal_time_offset_s', 'thermal_scaling', 'thermal_low',
@@ -45,17 +44,6 @@ def read_settings(file: Path | None, assignments: Iterable[str]) -> dict[str, An
             raise ValueError(_unknown(name, settings))
         settings[name] = _converted(name, yaml.safe_load(text), settings[name])
     return settings
-
-
-def scaler_from(settings: Mapping[str, Any]) -> ThermalScaler:
-    """The thermal scaler that the parameters describe; raises ValueError."""
-    from mafs_ros.thermal import ThermalScaler
-
-    return ThermalScaler(
-        settings['thermal_scaling'], low=settings['thermal_low'], high=settings['thermal_high'],
-        unit=settings['thermal_unit'], kelvin_per_count=settings['thermal_kelvin_per_count'],
-        percentiles=(settings['thermal_percentile_low'], settings['thermal_percentile_high']),
-        time_constant_s=settings['thermal_time_constant_s'])
 
 
 def registration_from(settings: Mapping[str, Any]) -> Registration:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -172,6 +173,22 @@ class ThermalScaler:
         low, median, high = np.percentile(sample, (self.percentiles[0], 50, self.percentiles[1]))
         lacking = max(0.0, MIN_SPAN[thermal.dtype.name] - (high - low)) / 2
         return float(low - lacking), float(median), float(high + lacking)
+
+
+def scaler_from(parameters: Mapping[str, Any]) -> ThermalScaler:
+    """The thermal scaler that the node's `thermal_*` parameters describe; raises ValueError."""
+    return ThermalScaler(
+        parameters['thermal_scaling'],
+        low=parameters['thermal_low'],
+        high=parameters['thermal_high'],
+        unit=parameters['thermal_unit'],
+        kelvin_per_count=parameters['thermal_kelvin_per_count'],
+        percentiles=(
+            parameters['thermal_percentile_low'],
+            parameters['thermal_percentile_high'],
+        ),
+        time_constant_s=parameters['thermal_time_constant_s'],
+    )
 
 
 def _scale(thermal: ThermalImage, low: float, high: float) -> NDArray[np.uint8]:
