@@ -7,6 +7,9 @@
 The first gives the fusion scores (Tables I to III) and IoU (VI to VIII) of a MAFS network; with
 --teacher, IoU of the teacher on its fused images too (MAFS-T). The third segments a folder of
 fused images by one teacher (Tables IV, V), so that fusion methods compare.
+
+Scored is the luminance of the fused colour image that the deployed graph makes and the node
+publishes, so that anybody can compute the same from the images; `mafs replay` does.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mafs_ros.engine.graph import replace_luminance
+from mafs_ros.engine.graph import fused_image, replace_luminance
 from mafs_ros.files import ImageFileError, list_images, read_rgb
 from mafs_ros.labels import ClassTable
 from mafs_ros.metrics import (
@@ -32,7 +35,6 @@ from mafs_ros.metrics import (
     SEGMENTATION_PROTOCOL,
     ConfusionMatrix,
     FusionScores,
-    luminance,
 )
 from mafs_ros.model.mafs import Mafs
 from mafs_ros.model.weights import load_weights
@@ -46,7 +48,10 @@ COLUMNS = ("EN", "SD", "SF", "VIF", "Qabf", "AG", "AG_forward", "hot")
 
 
 class Prediction(NamedTuple):
-    """What is scored of a pair: fused grey uint8 [H,W], labels uint8 [H,W], each or None."""
+    """What is scored of a pair, each or None.
+
+    fused: uint8, rgb [H,W,3], of which the luminance is scored, or grey [H,W]; labels: uint8 [H,W].
+    """
 
     fused: Image | None
     labels: Image | None
@@ -93,12 +98,13 @@ def score(
 def predict_with_network(
     network: nn.Module, sample: Sample, device: torch.device | None = None
 ) -> Prediction:
-    """Fused luminance as an 8-bit file would hold it, and labels, of a network in evaluation."""
-    output = network(*images(batch_of(sample, device), dtype_of(network)))
-    return Prediction(
-        None if output.fused is None else grey(output.fused),
-        None if output.logits is None else label_map(output.logits),
-    )
+    """The colour image and the labels that a network in evaluation gives when it is deployed."""
+    visible, infrared = images(batch_of(sample, device), dtype_of(network))
+    output = network(visible, infrared)
+    fused = None
+    if output.fused is not None:
+        fused = fused_image(visible.float(), output.fused.float())[0].cpu().numpy()
+    return Prediction(fused, None if output.logits is None else label_map(output.logits))
 
 
 @torch.no_grad()
@@ -191,6 +197,8 @@ def run(args: argparse.Namespace) -> str:
     network, network_table = None, None
     if args.weights is not None:
         network, info = load_weights(args.weights)
+        # As the torch engine holds it, so that both compute the same to the last bit.
+        network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network_table = ClassTable.from_dict(info.class_table)
     teacher, teacher_table, teacher_images = None, None, "fused"
     if args.teacher is not None:
@@ -256,15 +264,15 @@ def _score_folder(
                 f"{sample.thermal.shape[1]}x{sample.thermal.shape[0]}; scores need one size"
             )
         labels = None if teacher is None else predict_with_teacher(teacher, as_image(fused)).labels
-        scores.accumulate(sample, Prediction(luminance(fused), labels))
+        scores.accumulate(sample, Prediction(fused, labels))
     return _report({name: scores.fusion}, {} if teacher is None else {name: scores})
 
 
 def teacher_input(kind: str, sample: Sample, fused: Image | None) -> Tensor:
     """What a teacher sees of a sample, [1, 3, H, W] in 0..1; kind as in `TeacherTraining`."""
-    batch = images(batch_of(sample))
-    y = None if fused is None else torch.from_numpy(fused)[None, None].float() / 255
-    return teacher_image(kind, *batch, y)
+    if kind == "fused" and fused is not None:
+        return as_image(fused)
+    return teacher_image(kind, *images(batch_of(sample)), None)
 
 
 def teacher_image(kind: str, visible: Tensor, infrared: Tensor, fused: Tensor | None) -> Tensor:

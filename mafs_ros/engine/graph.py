@@ -32,10 +32,17 @@ class DeployedGraph(nn.Module):
         visible = rgb.permute(0, 3, 1, 2).to(torch.float32) / 255
         infrared = thermal[:, None].to(torch.float32) / 255
         output = self.network(visible, infrared)
-        fused = replace_luminance(visible * 255, output.fused * 255)
-        fused = fused.round().clamp(0, 255).to(torch.uint8)
         labels = output.logits.argmax(1).to(torch.uint8)
-        return fused.permute(0, 2, 3, 1).contiguous(), labels
+        return fused_image(visible, output.fused), labels
+
+
+def fused_image(visible: Tensor, y: Tensor) -> Tensor:
+    """The picture that is published and scored: uint8 [B, H, W, 3], rounded and clamped.
+
+    visible [B, 3, H, W] and the fused luminance y [B, 1, H, W], both in 0..1.
+    """
+    fused = replace_luminance(visible * 255, y * 255).round().clamp(0, 255).to(torch.uint8)
+    return fused.permute(0, 2, 3, 1).contiguous()
 
 
 def replace_luminance(rgb: Tensor, y: Tensor) -> Tensor:
