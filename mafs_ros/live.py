@@ -24,7 +24,8 @@ from mafs_ros.bags import IMAGE, TYPES, header_stamp
 
 if TYPE_CHECKING:
     from mafs_ros.bags import ImageTopic
-    from mafs_ros.replay import Replay
+    from mafs_ros.perception import Perceived
+    from mafs_ros.replay_evaluation import Replay
 
 STALL_TIMEOUT_S = 60.0
 
@@ -47,6 +48,10 @@ class Live:
     age_ms: list[float]
     numbers: dict[str, Any]
     problems: list[str] = field(default_factory=list)
+
+    def gave(self, stamp: int, perceived: Perceived) -> bool:
+        """Whether the node published these pixels and ids for an RGB stamp."""
+        return self.digests[stamp] == (digest(perceived.fused), digest(perceived.labels))
 
 
 def digest(image: np.ndarray) -> bytes:

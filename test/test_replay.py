@@ -18,10 +18,10 @@ from mafs_ros.compare import block_length, mean_difference, miou_difference
 from mafs_ros.engine import create_engine
 from mafs_ros.ground_truth import LabelFolder, LabelMapper, read_label_file
 from mafs_ros.labels import ClassTable, LabelClass, load_class_table
+from mafs_ros.live_estimate import live_estimate
 from mafs_ros.metrics import ConfusionMatrix, FusionScores
 from mafs_ros.perception import Perception
 from mafs_ros.registration import Registration
-from mafs_ros.replay import live_estimate
 from mafs_ros.replay_settings import read_settings
 from mafs_ros.resources import default_weights
 from mafs_ros.simulation import StreetSimulation
@@ -367,7 +367,7 @@ def test_interrupted_replay_reports_what_it_has(tmp_path, frames, monkeypatch):
             raise KeyboardInterrupt
         return self.perception(*images)
 
-    monkeypatch.setattr('mafs_ros.replay.Candidate.perceive', perceive)
+    monkeypatch.setattr('mafs_ros.replay_candidate.Candidate.perceive', perceive)
     bag = write_bag(tmp_path / 'bag', frames)
     code, report = replay(bag, tmp_path / 'out')
     assert (code, report['status'], report['frames']['evaluated']) == (130, 'partial', 2)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from test_replay import replay, write_bag
 
-from mafs_ros import report
+from mafs_ros import report, report_charts
 from mafs_ros.simulation import StreetSimulation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,7 +65,7 @@ def test_page_is_whole_and_loads_nothing(out):
     page = Collector()
     page.feed(text)
     assert page.open == []
-    assert page.headings == ['Segmentation', 'Fusion', 'Comparison', 'Pairing',
+    assert page.headings == ['Segmentation', 'Fusion', 'Score over time', 'Comparison', 'Pairing',
                              'Speed on this machine', 'Worst frames', 'Settings', 'Files']
     for address in page.addresses:
         assert address.startswith('data:') or (out / address).is_file(), address
@@ -146,8 +146,8 @@ def test_page_in_a_browser(out, tmp_path):
 def test_thinned_lines_keep_their_peaks():
     y = np.zeros(20_000)
     y[12_345], y[777] = 50.0, -3.0
-    x, thin = report.thinned(np.arange(20_000.0), y)
-    assert len(x) <= 2 * report.COLUMNS
+    x, thin = report_charts.thinned(np.arange(20_000.0), y)
+    assert len(x) <= 2 * report_charts.COLUMNS
     assert (thin.max(), thin.min()) == (50.0, -3.0)
     assert x[thin.argmax()] == 12_345
     assert (np.diff(x) > 0).all()
@@ -156,7 +156,7 @@ def test_thinned_lines_keep_their_peaks():
 @pytest.mark.parametrize(('low', 'high'), [(0.0, 1.0), (-0.0007, 0.0), (3.0, 9000.0),
                                            (1e-9, 2e-9)])
 def test_ticks_are_round_and_inside(low, high):
-    found = report.ticks(low, high, 5)
+    found = report_charts.ticks(low, high, 5)
     assert 2 <= len(found) <= 6
     assert all(low - 1e-12 <= tick <= high + 1e-12 for tick in found)
 
@@ -164,8 +164,8 @@ def test_ticks_are_round_and_inside(low, high):
 @pytest.mark.parametrize('values', [[5.0], [0.0, 0.0], [1.0, float('nan'), 3.0], [1e9, 1e9 + 1]])
 def test_charts_of_odd_values_are_drawn(values):
     xs = [float(index) for index in range(len(values))]
-    text = report.line_chart(xs, values, 's', 'ms')
+    text = report_charts.line_chart(xs, values, 's', 'ms')
     assert 'nan' not in text
     ElementTree.fromstring(text)   # noqa: S314
     known = [value for value in values if value == value]
-    ElementTree.fromstring(report.histogram(known, 's', 'n'))   # noqa: S314
+    ElementTree.fromstring(report_charts.histogram(known, 's', 'n'))   # noqa: S314

@@ -50,7 +50,8 @@ COLUMNS = ("EN", "SD", "SF", "VIF", "Qabf", "AG", "AG_forward", "hot")
 class Prediction(NamedTuple):
     """What is scored of a pair, each or None.
 
-    fused: uint8, rgb [H,W,3], of which the luminance is scored, or grey [H,W]; labels: uint8 [H,W].
+    fused: uint8, rgb [H,W,3], of which the luminance is scored, or grey [H,W]. labels: uint8
+    [H,W].
     """
 
     fused: Image | None
