@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from mafs_ros.cameras import PARAMETERS as CAMERA_PARAMETERS
+from mafs_ros.cli import make_parser
 from mafs_ros.parameters import TABLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +45,14 @@ class OpaqueFunction(Recorded):
 
 
 class SetEnvironmentVariable(Recorded):
+    pass
+
+
+class ExecuteProcess(Recorded):
+    pass
+
+
+class Shutdown(Recorded):
     pass
 
 
@@ -76,8 +85,8 @@ STAND_INS: dict[str, dict[str, Any]] = {
     'launch': {'LaunchContext': dict, 'LaunchDescription': LaunchDescription},
     'launch.action': {'Action': Recorded},
     'launch.actions': {kind.__name__: kind for kind in (
-        DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction,
-        SetEnvironmentVariable)},
+        DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription, LogInfo,
+        OpaqueFunction, SetEnvironmentVariable, Shutdown)},
     'launch.launch_description_sources': {
         'PythonLaunchDescriptionSource': PythonLaunchDescriptionSource},
     'launch.substitutions': {'LaunchConfiguration': LaunchConfiguration},
@@ -103,7 +112,8 @@ class Launch:
         """The actions for arguments given on the command line."""
         unknown = set(given) - set(self.arguments)
         assert not unknown, unknown
-        values = {name: argument['default_value'] for name, argument in self.arguments.items()}
+        values = {name: argument['default_value'] for name, argument in self.arguments.items()
+                  if 'default_value' in argument}
         opaque = [entity for entity in self.entities if isinstance(entity, OpaqueFunction)]
         return opaque[0].kwargs['function']({**values, **given})
 
@@ -177,13 +187,87 @@ def test_rviz_shows_the_topics_of_this_launch(
                       'Overlay': f'{root}/mafs/segmentation/overlay'}
 
 
+# rviz ignores keys that it does not know without a word. What each part of a configuration may
+# hold, and of which kind, read in rviz's sources (Humble to Rolling): the properties that the
+# classes declare, and what their load() functions ask for.
+BOOL, INT, NUMBER, TEXT = (bool,), (int,), (int, float), (str,)
+RVIZ_TOPIC = {'Depth': INT, 'Value': TEXT,
+              'Durability Policy': ('System Default', 'Transient Local', 'Volatile'),
+              'History Policy': ('System Default', 'Keep Last', 'Keep All'),
+              'Reliability Policy': ('System Default', 'Reliable', 'Best Effort')}
+RVIZ_IMAGE = {'Class': ('rviz_default_plugins/Image',), 'Name': TEXT, 'Enabled': BOOL,
+              'Value': BOOL, 'Normalize Range': BOOL, 'Min Value': NUMBER, 'Max Value': NUMBER,
+              'Median window': INT, 'Topic': RVIZ_TOPIC}
+RVIZ_DISPLAYS = {'Class': ('rviz_common/Displays',), 'Name': TEXT, 'Help Height': INT,
+                 'Tree Height': INT, 'Property Tree Widget': {'Expanded': [TEXT],
+                                                              'Splitter Ratio': NUMBER}}
+RVIZ_TIME = {'Class': ('rviz_common/Time',), 'Name': TEXT, 'Experimental': BOOL,
+             'SyncMode': INT, 'SyncSource': TEXT}
+RVIZ_MANAGER = {
+    'Class': TEXT, 'Name': TEXT, 'Enabled': BOOL, 'Value': BOOL, 'Displays': [RVIZ_IMAGE],
+    'Global Options': {'Background Color': TEXT, 'Fixed Frame': TEXT, 'Frame Rate': INT},
+    'Tools': [{'Class': ('rviz_default_plugins/MoveCamera',)}],
+    'Transformation': {'Current': {'Class': ('rviz_default_plugins/TF',)}},
+    'Views': {'Current': {'Class': ('rviz_default_plugins/Orbit',), 'Name': TEXT,
+                          'Target Frame': TEXT, 'Value': ('Orbit (rviz)',)},
+              'Saved': (type(None),)}}
+
+
+def check_rviz(value: Any, allowed: Any, place: str) -> None:
+    """Raise AssertionError where a part of the configuration is not as rviz reads it."""
+    if isinstance(allowed, dict):
+        assert isinstance(value, dict), place
+        assert set(value) <= set(allowed), f'{place}: {sorted(set(value) - set(allowed))}'
+        for key, below in value.items():
+            check_rviz(below, allowed[key], f'{place}/{key}')
+    elif isinstance(allowed, list):
+        assert isinstance(value, list), place
+        for index, below in enumerate(value):
+            check_rviz(below, allowed[0], f'{place}/{index}')
+    elif isinstance(allowed[0], str):
+        assert value in allowed, f'{place}: {value!r}'
+    else:
+        assert type(value) in allowed, f'{place}: {value!r}'
+
+
+def rviz_configuration() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / 'config' / 'mafs.rviz').read_text(encoding='utf-8'))
+
+
+def test_rviz_knows_every_key_and_value_of_the_configuration() -> None:
+    config = rviz_configuration()
+    assert set(config) == {'Panels', 'Visualization Manager', 'Window Geometry'}
+    for panel in config['Panels']:
+        allowed = {'rviz_common/Displays': RVIZ_DISPLAYS, 'rviz_common/Time': RVIZ_TIME}
+        check_rviz(panel, allowed[panel['Class']], panel['Name'])
+    manager = config['Visualization Manager']
+    check_rviz(manager, RVIZ_MANAGER, 'Visualization Manager')
+    for display in manager['Displays']:   # nothing is left to a default that may change
+        assert set(display) == set(RVIZ_IMAGE) and set(display['Topic']) == set(RVIZ_TOPIC)
+    names = {display['Name'] for display in manager['Displays']}
+    docks = {panel['Name'] for panel in config['Panels']} | names   # both are dock widgets
+    for key, value in config['Window Geometry'].items():
+        allowed = {'Height': INT, 'Width': INT, 'X': INT, 'Y': INT, 'Hide Left Dock': BOOL,
+                   'Hide Right Dock': BOOL}
+        assert key in allowed or key in docks, key
+        check_rviz(value, allowed.get(key, {'collapsed': BOOL}), key)
+    tree, clock = config['Panels']
+    assert set(tree['Property Tree Widget']['Expanded']) <= {f'/{name}1' for name in names}
+    assert clock['SyncSource'] in names
+
+
+def test_the_check_of_the_rviz_configuration_finds_errors() -> None:
+    (display, *_) = rviz_configuration()['Visualization Manager']['Displays']
+    for wrong in ({**display, 'Median Window': 5}, {**display, 'Enabled': 'yes'},
+                  {**display, 'Topic': {**display['Topic'], 'Reliability Policy': 'best_effort'}}):
+        with pytest.raises(AssertionError):
+            check_rviz(wrong, RVIZ_IMAGE, 'display')
+
+
 def test_rviz_takes_what_the_cameras_and_the_node_offer() -> None:
-    config = yaml.safe_load((ROOT / 'config' / 'mafs.rviz').read_text(encoding='utf-8'))
     reliability = {display['Name']: display['Topic']['Reliability Policy']
-                   for display in config['Visualization Manager']['Displays']}
+                   for display in rviz_configuration()['Visualization Manager']['Displays']}
     assert reliability == {'RGB': 'Best Effort', 'Fused': 'Reliable', 'Overlay': 'Reliable'}
-    assert {display['Class'] for display in config['Visualization Manager']['Displays']} == {
-        'rviz_default_plugins/Image'}
 
 
 @pytest.mark.parametrize(('distribution', 'variable'), [
@@ -216,6 +300,39 @@ def test_simulation_starts_the_cameras_after_the_profile_is_set(stand_ins: None)
     for name, value in node.kwargs['parameters'][0].items():
         assert value.kwargs['value_type'] is type(table[name].default)
         assert value.args[0].args[0] in simulation.arguments
+
+
+def replay_command(**given: str) -> list[str]:
+    """The command line that replay.launch.py runs."""
+    (process,) = Launch(LAUNCH / 'replay.launch.py').start(bag='drive', **given)
+    assert isinstance(process.kwargs['on_exit'], Shutdown)
+    return process.kwargs['cmd']
+
+
+def test_replay_needs_a_bag_and_describes_its_arguments(stand_ins: None) -> None:
+    arguments = Launch(LAUNCH / 'replay.launch.py').arguments
+    assert {name for name, argument in arguments.items()
+            if 'default_value' not in argument} == {'bag'}
+    assert all(len(argument['description']) > 10 for argument in arguments.values())
+
+
+def test_replay_runs_the_command_of_the_same_name(stand_ins: None) -> None:
+    """What the command line itself makes of the arguments."""
+    command = replay_command()
+    assert command[:3] == ['python3', '-m', 'mafs_ros.cli']
+    args = make_parser().parse_args(command[3:])
+    assert (args.bag, args.out, args.live, args.rate) == (Path('drive'), Path('mafs_replay'),
+                                                         True, 1.0)
+    assert args.params == ROOT / 'config' / 'mafs.yaml' and args.params.is_file()
+    assert (args.labels, args.weights, args.backend, args.compare) == (None, None, 'auto', '')
+    args = make_parser().parse_args(replay_command(
+        out='o', rate='0.5', params_file='/p.yaml', rgb_topic='/cam', thermal_topic='/flir',
+        labels='/labels', label_classes='mfnet', weights='/w.safetensors', backend='torch',
+        compare='openvino')[3:])
+    assert (args.rate, str(args.params), args.rgb_topic, args.thermal_topic, args.labels,
+            args.label_classes, str(args.weights), args.backend, args.compare) == (
+        0.5, '/p.yaml', '/cam', '/flir', '/labels', 'mfnet', '/w.safetensors', 'torch',
+        'openvino')
 
 
 def test_the_profile_takes_effect(ros_domain: int) -> None:
