@@ -114,12 +114,11 @@ def write_shots(writer, shots: list[tuple[int, str, Path]]) -> None:
     """Append (stamp in ns, camera, image file) one after the other."""
     from tqdm import tqdm
 
-    from mafs_ros.files import read_rgb, read_thermal
-    from mafs_ros.ground_truth import read_label_file
+    from mafs_ros.files import read_labels, read_rgb, read_thermal
 
     readers = {'rgb': (RGB_TOPIC, read_rgb, 'rgb_camera'),
                'thermal': (THERMAL_TOPIC, read_thermal, 'thermal_camera'),
-               'labels': (LABELS_TOPIC, read_label_file, 'rgb_camera')}
+               'labels': (LABELS_TOPIC, read_labels, 'rgb_camera')}
     for stamp, camera, path in tqdm(shots, unit='image', disable=None):
         topic, read, frame_id = readers[camera]
         writer.write_image(topic, read(path), stamp, frame_id)

@@ -19,10 +19,11 @@ from mafs_ros import (
     fuse,
     info,
     replay,
+    viewer,
 )
 from mafs_ros.errors import one_line
 
-COMMANDS = (fuse, replay, bag_command, info, convert_checkpoint, complexity, benchmark)
+COMMANDS = (fuse, replay, bag_command, viewer, info, convert_checkpoint, complexity, benchmark)
 
 
 def make_parser() -> argparse.ArgumentParser:

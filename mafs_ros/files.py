@@ -17,6 +17,8 @@ IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.pgm', '.pp
 # A grey image saved as colour JPEG comes back with channels that differ by rounding alone.
 GREY_TOLERANCE = 3
 
+PNG_PALETTE = 3   # colour type in the header of a PNG
+
 
 class ImageFileError(ValueError):
     """A file or folder of images does not hold what is needed; the message says what to do."""
@@ -58,21 +60,61 @@ def read_thermal(path: Path | str) -> np.ndarray:
     return np.ascontiguousarray(image[:, :, 1])
 
 
+def read_labels(path: Path | str) -> np.ndarray:
+    """The class ids in a label image, uint8 [H, W]; of a palette PNG its indices, not its colours.
+
+    Raises FileNotFoundError, OSError (not readable) or ImageFileError: not an image, class
+    colours instead of ids, ids above 255.
+    """
+    data = _read_bytes(Path(path))
+    if data[1:4] == b'PNG' and data[25:26] == bytes([PNG_PALETTE]):
+        return _palette_indices(path)
+    ids = _decoded(data, cv2.IMREAD_UNCHANGED)
+    if ids is None:
+        raise ImageFileError(f'{path}: not a label image, damaged or cut off')
+    if ids.ndim == 3:
+        if np.any(ids[:, :, :3] != ids[:, :, :1]):
+            raise ImageFileError(f'{path}: got a picture in class colours, expected one channel '
+                                 'of class ids; most data sets hold both, in two folders')
+        ids = ids[:, :, 0]
+    if ids.min() < 0 or ids.max() > 255:
+        raise ImageFileError(f'{path}: got ids {ids.min()} to {ids.max()}, expected 0 to 255')
+    return ids.astype(np.uint8)
+
+
+def _palette_indices(path: Path | str) -> np.ndarray:
+    """By Pillow, because OpenCV gives the colours of a palette alone."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ImageFileError(f'{path}: is a PNG with a palette, which needs Pillow (python3-pil) '
+                             'to be read; or save it as 8-bit grey') from None
+    try:
+        with Image.open(path) as image:
+            return np.array(image, np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageFileError(f'{path}: not a label image, damaged or cut off ({error})') from None
+
+
 def _read_image(path: Path | str) -> np.ndarray:
     """Decode a file with its own depth, [H, W] or [H, W, 3] in BGR order."""
     data = _read_bytes(Path(path))
     if not data:
         raise ImageFileError(f'{path}: the file is empty, expected an image')
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
+    image = _decoded(data, flags)
     if image is None:
         raise ImageFileError(
             f'{path}: not an image, damaged or cut off ({len(data)} bytes); '
             f'expected one of {", ".join(IMAGE_SUFFIXES)}')
     return image
+
+
+def _decoded(data: bytes, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
 
 
 def _read_bytes(path: Path) -> bytes:

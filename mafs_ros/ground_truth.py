@@ -16,24 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafs_ros.bags import Bag, BagError, ImageTopic
-from mafs_ros.files import ImageFileError, list_images
+from mafs_ros.files import ImageFileError, list_images, read_labels
 from mafs_ros.images import ImageError, thermal_from_message
-from mafs_ros.labels import ClassTable, check_labels
+from mafs_ros.labels import ClassTable, check_labels, id_map
 
 Image = NDArray[np.uint8]
 
 SAME_STAMP_NS = 1_000_000   # stamps that went through a float of seconds
 KEPT = 100   # labels of a topic that wait for their frame
-PNG_PALETTE = 3   # colour type of the header
-
-
-def id_map(source: ClassTable, target: ClassTable) -> Image:
-    """uint8 [256]: the id in `target` of each id of `source`; its ignore_id for what it lacks."""
-    ids = np.full(256, target.ignore_id, np.uint8)
-    for entry in source.classes:
-        if entry.name in target.names:
-            ids[entry.id] = target.names.index(entry.name)
-    return ids
 
 
 class LabelMapper:
@@ -95,7 +85,7 @@ class LabelFolder:
         if self._stamps.size:
             nearest = int(self._stamps[np.abs(self._stamps - stamp).argmin()])
             path = self._by_stamp[nearest] if abs(nearest - stamp) <= SAME_STAMP_NS else None
-        return None if path is None else read_label_file(path)
+        return None if path is None else read_labels(path)
 
 
 class LabelTopic:
@@ -141,49 +131,6 @@ def open_labels(given: str, bag: Bag, rgb: ImageTopic) -> LabelTopic | LabelFold
         raise BagError(f'--labels {given}: is no folder and no image topic of {bag.path}; its '
                        f'image topics are: {names}')
     return LabelFolder(folder, rgb.count)
-
-
-def read_label_file(path: Path) -> Image:
-    """The ids in a label image, uint8 [H,W]; of a palette PNG its indices, not its colours.
-
-    Raises FileNotFoundError, OSError or ImageFileError.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: there is no such file') from None
-    except OSError as error:
-        raise OSError(f'{path}: cannot be read: {error.strerror}') from error
-    if data[1:4] == b'PNG' and data[25:26] == bytes([PNG_PALETTE]):
-        return _palette_indices(path)
-    try:
-        ids = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        ids = None
-    if ids is None:
-        raise ImageFileError(f'{path}: not a label image, damaged or cut off')
-    if ids.ndim == 3:
-        if np.any(ids[:, :, :3] != ids[:, :, :1]):
-            raise ImageFileError(f'{path}: got a picture in class colours, expected one channel '
-                                 'of class ids; most data sets hold both, in two folders')
-        ids = ids[:, :, 0]
-    if ids.max() > 255:
-        raise ImageFileError(f'{path}: got ids up to {ids.max()}, expected 0 to 255')
-    return np.asarray(ids, np.uint8)
-
-
-def _palette_indices(path: Path) -> Image:
-    """OpenCV gives the colours of a palette alone."""
-    try:
-        from PIL import Image as PillowImage
-    except ImportError:
-        raise ImageFileError(f'{path}: is a PNG with a palette, which needs Pillow (python3-pil) '
-                             'to be read; or save it as 8-bit grey') from None
-    try:
-        with PillowImage.open(path) as image:
-            return np.array(image, np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageFileError(f'{path}: not a label image, damaged or cut off ({error})') from None
 
 
 def _stamp(name: str) -> int | None:

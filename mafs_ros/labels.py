@@ -144,6 +144,15 @@ def check_labels(labels: NDArray[np.generic], table: ClassTable) -> None:
         )
 
 
+def id_map(source: ClassTable, target: ClassTable) -> Image:
+    """uint8 [256]: the id in `target` of each id of `source`; its ignore_id for what it lacks."""
+    ids = np.full(256, target.ignore_id, np.uint8)
+    for entry in source.classes:
+        if entry.name in target.names:
+            ids[entry.id] = target.names.index(entry.name)
+    return ids
+
+
 def overlay(fused: Image, labels: Image, table: ClassTable, alpha: float = 0.5) -> Image:
     """The fused image with every object tinted and outlined in its class colour.
 

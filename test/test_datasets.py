@@ -13,11 +13,11 @@ import pytest
 from layouts import CLASSES, KINDS, frame_names, make_layout
 from PIL import Image as PillowImage
 
-from mafs_ros.files import ImageFileError
-from mafs_ros.labels import load_class_table
+from mafs_ros.files import ImageFileError, read_labels
+from mafs_ros.labels import id_map, load_class_table
 from training import data, datasets
 from training.check_data import guess_kind
-from training.datasets import LAYOUTS, id_map, open_dataset, read_label_ids
+from training.datasets import LAYOUTS, open_dataset
 
 SIZE = (48, 64)
 
@@ -169,20 +169,20 @@ def test_palette_labels_are_read_as_ids(tmp_path: Path) -> None:
     image.putpalette([value for i in range(256) for value in (255 - i, i, 77)])
     assert image.mode == "P"
     image.save(tmp_path / "palette.png")
-    np.testing.assert_array_equal(read_label_ids(tmp_path / "palette.png"), ids)
+    np.testing.assert_array_equal(read_labels(tmp_path / "palette.png"), ids)
     cv2.imwrite(str(tmp_path / "equal.png"), np.dstack([ids] * 3))
-    np.testing.assert_array_equal(read_label_ids(tmp_path / "equal.png"), ids)
+    np.testing.assert_array_equal(read_labels(tmp_path / "equal.png"), ids)
     cv2.imwrite(str(tmp_path / "deep.png"), ids.astype(np.uint16))
-    np.testing.assert_array_equal(read_label_ids(tmp_path / "deep.png"), ids)
+    np.testing.assert_array_equal(read_labels(tmp_path / "deep.png"), ids)
     cv2.imwrite(str(tmp_path / "deep.png"), ids.astype(np.uint16) * 100)
     with pytest.raises(ImageFileError, match="ids 0 to 500, expected 0 to 255"):
-        read_label_ids(tmp_path / "deep.png")
+        read_labels(tmp_path / "deep.png")
     cv2.imwrite(str(tmp_path / "colours.png"), np.dstack([ids, ids * 2, ids]))
     with pytest.raises(ImageFileError, match="in class colours"):
-        read_label_ids(tmp_path / "colours.png")
+        read_labels(tmp_path / "colours.png")
     (tmp_path / "broken.png").write_bytes((tmp_path / "equal.png").read_bytes()[:50])
     with pytest.raises(ImageFileError, match="damaged or cut off"):
-        read_label_ids(tmp_path / "broken.png")
+        read_labels(tmp_path / "broken.png")
 
 
 def test_cache_reads_a_file_once_and_no_cache_reads_again(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ LAYERS = (
     ('entry points', {'cli', 'fuse', 'info', 'convert_checkpoint', 'complexity', 'benchmark',
                       'node', 'cameras', 'demo', 'replay', 'replay_candidate',
                       'replay_evaluation', 'replay_frames', 'replay_outputs', 'replay_problems',
-                      'report', 'report_page', 'live', 'bag_command'}),
+                      'report', 'report_page', 'live', 'bag_command', 'viewer',
+                      'viewer_page'}),
     ('ROS adapters', {'pairing', 'images', 'health', 'parameters', 'bag_info', 'ground_truth',
                       'replay_pairs'}),
     ('perception', {'perception', 'thermal', 'registration', 'labels', 'metrics', 'simulation',
@@ -38,7 +39,7 @@ LAYERS = (
     ('ground', {'resources', 'errors', 'mafs_ros'}),
 )
 RANK = {module: rank for rank, (_, modules) in enumerate(LAYERS) for module in modules}
-ROS_FILES = {'node', 'pairing', 'images', 'health', 'parameters', 'cameras', 'demo'}
+ROS_FILES = {'node', 'pairing', 'images', 'health', 'parameters', 'cameras', 'demo', 'viewer'}
 TORCH_FILES = {'engine', 'model', 'convert_checkpoint', 'complexity', 'benchmark'}
 # What Python imports -> what package.xml calls it.
 ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'python3-yaml',
@@ -46,7 +47,7 @@ ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'pytho
 # What Python imports -> what pip calls it.
 FROM_PIP = {'torch': 'torch', 'openvino': 'openvino', 'safetensors': 'safetensors',
             'rosbags': 'rosbags', 'fvcore': 'fvcore', 'lz4': 'lz4', 'PIL': 'pillow',
-            'backports': 'backports.zstd'}
+            'backports': 'backports.zstd', 'rerun': 'rerun-sdk', 'rerun_cli': 'rerun-sdk'}
 NEW_IN_STDLIB = {'compression'}   # Python 3.14
 
 

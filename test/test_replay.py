@@ -16,7 +16,7 @@ from mafs_ros import bags
 from mafs_ros.cli import main
 from mafs_ros.compare import block_length, mean_difference, miou_difference
 from mafs_ros.engine import create_engine
-from mafs_ros.ground_truth import LabelFolder, LabelMapper, read_label_file
+from mafs_ros.ground_truth import LabelFolder, LabelMapper
 from mafs_ros.labels import ClassTable, LabelClass, load_class_table
 from mafs_ros.live_estimate import live_estimate
 from mafs_ros.metrics import ConfusionMatrix, FusionScores
@@ -237,15 +237,6 @@ def test_classes_are_matched_by_name():
                              LabelClass(1, 'cow', (1, 1, 1))))
     with pytest.raises(ValueError, match='have no object in common'):
         LabelMapper(other, street)
-
-
-def test_palette_png_gives_its_indices(tmp_path):
-    pillow = pytest.importorskip('PIL.Image', reason='palette PNGs are read with Pillow')
-    ids = np.array([[0, 1], [2, 3]], np.uint8)
-    image = pillow.fromarray(ids, 'P')
-    image.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0, 0, 0, 200])
-    image.save(tmp_path / 'p.png')
-    assert read_label_file(tmp_path / 'p.png').tolist() == ids.tolist()
 
 
 def test_unusable_labels_are_named_and_the_frame_is_scored_for_fusion(tmp_path, frames):

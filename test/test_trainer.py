@@ -16,10 +16,10 @@ import pytest
 import torch
 from layouts import make_layout
 
+from mafs_ros.files import read_labels
 from mafs_ros.model.weights import load_weights
 from training import stage1, stage2, trainer
 from training.batches import Crops, Order, make_loader, open_sources
-from training.datasets import read_label_ids
 from training.logs import append_row, forget_rows_after, grid
 from training.recipe import Optimisation, load_recipe
 from training.teacher import save_teacher
@@ -34,7 +34,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny street_rgbt whose labels leave no pixel out."""
     root = make_layout("street_rgbt", tmp_path_factory.mktemp("street"), size=(64, 96))
     for path in root.glob("*/label/*.png"):
-        labels = read_label_ids(path)
+        labels = read_labels(path)
         assert cv2.imwrite(str(path), np.where(labels == 255, 0, labels % 4).astype(np.uint8))
     return root
 

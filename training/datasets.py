@@ -20,10 +20,16 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
-from mafs_ros.files import ImageFileError, list_images, pair_folders, read_rgb, read_thermal
-from mafs_ros.labels import ClassTable, check_labels, load_class_table
+from mafs_ros.files import (
+    ImageFileError,
+    list_images,
+    pair_folders,
+    read_labels,
+    read_rgb,
+    read_thermal,
+)
+from mafs_ros.labels import ClassTable, check_labels, id_map, load_class_table
 from mafs_ros.thermal import ThermalScaler
 
 IGNORE = 255
@@ -384,45 +390,12 @@ class LabelReader:
 
     def __call__(self, path: Path) -> Image:
         """Labels uint8 [H,W]. Raises ImageFileError for ids that the source does not have."""
-        labels = read_label_ids(path)
+        labels = read_labels(path)
         try:
             check_labels(labels, self.source)
         except ValueError as error:
             raise ImageFileError(f"{path}: {error}") from None
         return np.asarray(cv2.LUT(labels, id_map(self.source, self.target)), np.uint8)
-
-
-def id_map(source: ClassTable, target: ClassTable) -> Image:
-    """uint8 [256]: the id in `target` of each id of `source`, 255 for classes it lacks."""
-    ids = np.full(256, IGNORE, np.uint8)
-    for entry in source.classes:
-        if entry.name in target.names:
-            ids[entry.id] = target.names.index(entry.name)
-    return ids
-
-
-def read_label_ids(path: Path) -> Image:
-    """The ids in a label image, uint8 [H,W]; of a palette PNG its indices, not its colours.
-
-    Pillow, because OpenCV gives the colours of a palette alone.
-    """
-    try:
-        with PillowImage.open(path) as image:
-            ids = np.array(image)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such file") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageFileError(f"{path}: not a label image, damaged or cut off ({error})") from None
-    if ids.ndim == 3:
-        if np.any(ids[:, :, :1] != ids[:, :, : min(ids.shape[2], 3)]):
-            raise ImageFileError(
-                f"{path}: got a picture in class colours, expected one channel of class ids; "
-                "most data sets hold both, in two folders"
-            )
-        ids = ids[:, :, 0]
-    if ids.min() < 0 or ids.max() > IGNORE:
-        raise ImageFileError(f"{path}: got ids {ids.min()} to {ids.max()}, expected 0 to 255")
-    return ids.astype(np.uint8)
 
 
 # Helpers of the readers.
