@@ -131,6 +131,7 @@ class Bag:
                 raise
             self._reader = SalvageReader(self.path)
             if not self._reader.connections:
+                self._reader.close()
                 raise
             self.damage = str(error)
 
@@ -152,7 +153,8 @@ class Bag:
         if path.is_file() and path.suffix not in ('.mcap', '.db3'):
             raise BagError(f'{path}: is not a bag, expected a rosbag2 folder, .mcap or .db3 file')
         if path.is_dir() and not (path / 'metadata.yaml').exists():
-            parts = sorted(p.name for p in path.iterdir() if p.suffix in ('.mcap', '.db3'))
+            parts = sorted(p.name for p in path.iterdir()
+                           if p.name.removesuffix('.zstd').endswith(('.mcap', '.db3')))
             if not parts:
                 raise BagError(f'{path}: is not a bag: no metadata.yaml and no .mcap or .db3 file')
             raise BagError(
@@ -294,8 +296,8 @@ def _thermal_score(topic: ImageTopic) -> int:
 class BagWriter:
     """Writes a new rosbag2 folder; storage 'mcap' or 'sqlite3', optionally with zstd.
 
-    compress: per message, which every rosbag2 reads; 'chunks': per chunk of an mcap, which viewers
-    that know no rosbag2 read too.
+    compress: per message, which every rosbag2 reads; 'file': the whole file, likewise; 'chunks':
+    per chunk of an mcap, which viewers that know no rosbag2 read too.
 
     Used with `with`. Ended by an error or Ctrl-C it still closes the bag properly, so that
     what was written can be read. Raises BagError where `path` exists, OSError where it cannot be
@@ -303,7 +305,7 @@ class BagWriter:
     """
 
     def __init__(self, path: Path | str, storage: str = 'mcap',
-                 compress: bool | Literal['chunks'] = False) -> None:
+                 compress: bool | Literal['chunks', 'file'] = False) -> None:
         self.path = Path(path)
         if storage not in ('mcap', 'sqlite3'):
             raise BagError(f'got the bag storage {storage!r}, expected mcap or sqlite3')
@@ -312,8 +314,9 @@ class BagWriter:
         self._writer = Writer(self.path, version=METADATA_VERSION,
                               storage_plugin=StoragePlugin[storage.upper()])
         if compress:
-            mode = CompressionMode.STORAGE if compress == 'chunks' else CompressionMode.MESSAGE
-            self._writer.set_compression(mode, CompressionFormat.ZSTD)
+            modes = {'chunks': CompressionMode.STORAGE, 'file': CompressionMode.FILE,
+                     True: CompressionMode.MESSAGE}
+            self._writer.set_compression(modes[compress], CompressionFormat.ZSTD)
         try:
             self._writer.open()
         except OSError as error:

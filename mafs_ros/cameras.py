@@ -504,14 +504,15 @@ def open_source(values: dict[str, Any],
     stack: closes the bag. Raises OSError or ValueError where it cannot be read.
     """
     if values['bag']:
-        bag = stack.enter_context(Bag(values['bag']))
+        bag = stack.enter_context(Bag(values['bag'], salvage=True))
         topics = choose_topics(bag, values['bag_rgb_topic'], values['bag_thermal_topic'])
         cameras = {topic.name: camera
                    for topic, camera in zip(topics, ('rgb', 'thermal'), strict=True)}
         types = {camera: CompressedImage if topic.compressed else Image
                  for topic, camera in zip(topics, ('rgb', 'thermal'), strict=True)}
         shots = repeated(values, lambda: bag_shots(values, bag, cameras))
-        return f'bag {values["bag"]}: {topics[0]} and {topics[1]}', shots, types
+        damage = f'; what can be salvaged, since {bag.damage}' if bag.damage else ''
+        return f'bag {values["bag"]}: {topics[0]} and {topics[1]}{damage}', shots, types
     if values['rgb_dir']:
         name = f'folders {values["rgb_dir"]} and {values["thermal_dir"]}'
         return name, folder_shots(values), {}

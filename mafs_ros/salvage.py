@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,6 +27,8 @@ from lz4.frame import decompress as lz4_decompress
 Record = tuple[str, str, int, bytes]   # topic, message type, time of recording (ns), CDR bytes
 
 MCAP_MAGIC = b'\x89MCAP0\r\n'
+STORAGE_SUFFIXES, ZSTD_SUFFIX = ('.mcap', '.db3'), '.zstd'
+UNPACK_BYTES = 1 << 20
 MAX_RECORD = 1 << 30   # a longer one is damage: it would fill the memory
 SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'   # of a message that the recorder compressed; CDR begins with 0
@@ -48,8 +51,10 @@ class SalvageReader:
     """
 
     def __init__(self, path: Path) -> None:
+        self._scratch = tempfile.TemporaryDirectory(prefix='mafs_salvage_')
         files = sorted(path.iterdir()) if path.is_dir() else [path]
-        self._files = [file for file in files if file.suffix in ('.mcap', '.db3')]
+        self._files = [self._unpacked(file) for file in files
+                       if file.name.removesuffix(ZSTD_SUFFIX).endswith(STORAGE_SUFFIXES)]
         counts: Counter[tuple[str, str]] = Counter()
         for topic, kind, _, _ in self._records():
             counts[topic, kind] += 1
@@ -58,7 +63,16 @@ class SalvageReader:
         self.is_open = True
 
     def close(self) -> None:
+        self._scratch.cleanup()
         self.is_open = False
+
+    def _unpacked(self, file: Path) -> Path:
+        """The file itself, or what could be unpacked of one that the recorder compressed whole."""
+        if file.suffix != ZSTD_SUFFIX:
+            return file
+        unpacked = Path(self._scratch.name) / file.stem
+        unpack(file, unpacked)
+        return unpacked
 
     def messages(self, connections: list[SalvagedConnection]
                  ) -> Iterator[tuple[SalvagedConnection, int, bytes]]:
@@ -72,6 +86,17 @@ class SalvageReader:
     def _records(self) -> Iterator[Record]:
         for file in self._files:
             yield from mcap_records(file) if file.suffix == '.mcap' else sqlite_records(file)
+
+
+def unpack(packed: Path, unpacked: Path) -> None:
+    """Unpack a zstd file up to its end or damage. Raises OSError where it cannot be written."""
+    unpacker = zstd.ZstdDecompressor()
+    with open(packed, 'rb') as source, open(unpacked, 'wb') as target:
+        try:
+            while not unpacker.eof and (part := source.read(UNPACK_BYTES)):
+                target.write(unpacker.decompress(part))
+        except zstd.ZstdError:
+            return
 
 
 def _decompressed(raw: bytes) -> bytes:
