@@ -15,7 +15,7 @@ def number(value: float | None, digits: int, signed: bool = False) -> str:
     if value is None:
         return '–'
     if signed:   # of a difference the leading digits count, however small it is
-        return f'{value:+.{digits}g}'
+        return f'{value:+.{digits}g}' if value else '0'
     return f'{value:.{digits}f}'
 
 

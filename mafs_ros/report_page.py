@@ -183,10 +183,11 @@ def compare_section(replay: Replay, report: dict[str, Any]) -> str:
         return ''
     rows = []
     for name, one in compare['differences'].items():
-        verdict = 'larger than chance' if one['larger_than_chance'] else 'within chance'
+        verdict = '<b>larger than chance</b>' if one['larger_than_chance'] else 'within chance'
         if one['difference'] is None or one['low'] is None:
             verdict = 'too few frames'
-        rows.append([html.escape(name), number(one['first'], 4), number(one['second'], 4),
+        rows.append([html.escape(name.replace('miou_', 'mIoU ').replace('_back', ' back')),
+                     number(one['first'], 4), number(one['second'], 4),
                      number(one['difference'], 4, signed=True),
                      f'{number(one["low"], 4, signed=True)} to '
                      f'{number(one["high"], 4, signed=True)}', str(one['frames']), verdict])
