@@ -40,7 +40,8 @@ class PageServer:
             raise OSError(f'port {port} of {host} is not free ({error.strerror}); --port chooses '
                           'another') from error
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name='page')
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,),
+                                        name='page')
 
     def __enter__(self) -> PageServer:
         self._thread.start()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from layouts import make_layout
 
+from mafs_ros.engine import create_engine
 from mafs_ros.files import write_png
 from mafs_ros.labels import load_class_table
 from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, FusionScores, luminance
@@ -98,6 +99,18 @@ def test_the_table_has_the_anchors_of_real_pairs(
     )
     assert float(rows(text)["max"][3]) == pytest.approx(expected["VIF"], abs=1e-4)
     assert 0.8 < float(rows(text)["max"][3]) < 1.4
+
+
+def test_what_is_scored_is_what_the_engine_gives(street: Path, weights: Path) -> None:
+    """The same bytes as the deployed graph, so that a replay scores the same."""
+    engine = create_engine("torch", weights)
+    network, _ = load_weights(weights)
+    network = network.eval().to(memory_format=torch.channels_last)
+    for sample in open_dataset("street_rgbt", street, "test"):
+        fused, labels = engine(sample.rgb[None], sample.thermal[None])
+        prediction = evaluate.predict_with_network(network, sample)
+        np.testing.assert_array_equal(prediction.fused, fused[0])
+        np.testing.assert_array_equal(prediction.labels, labels[0])
 
 
 def test_a_network_and_its_teacher(street: Path, weights: Path, teacher: Path, capsys) -> None:

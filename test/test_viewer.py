@@ -47,7 +47,7 @@ class Source(BaseHTTPRequestHandler):
 def page():
     """The address of a page that is handed on."""
     source = ThreadingHTTPServer((viewer.HOST, 0), Source)
-    thread = threading.Thread(target=source.serve_forever)
+    thread = threading.Thread(target=source.serve_forever, args=(0.02,))
     thread.start()
     port = viewer.free_port()
     with PageServer(viewer.HOST, port, source.server_address[1], 4321):
