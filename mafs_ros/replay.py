@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,20 +89,36 @@ def run(args: argparse.Namespace) -> int:
     prepare_folder(args.out)
     replay = Replay(args, settings)
     interrupted = False
-    try:
-        replay.evaluate()
-    except KeyboardInterrupt:
-        interrupted = True
-        replay.problems.append('interrupted: this is the report of what was evaluated until then')
-    except BagTrouble as error:
-        replay.problems.append(one_line(error))
-    from mafs_ros.report import write_report
+    with first_interrupt_alone():
+        try:
+            replay.evaluate()
+        except KeyboardInterrupt:
+            interrupted = True
+            replay.problems.append('interrupted: this is the report of what was evaluated until '
+                                   'then')
+        except BagTrouble as error:
+            replay.problems.append(one_line(error))
+        from mafs_ros.report import write_report
 
-    report = write_report(args.out, replay)
+        report = write_report(args.out, replay)
     for problem in report['problems']:
         print(f'mafs replay: {problem}', file=sys.stderr)
     print(summary_line(report, args.out))
     return 130 if interrupted else 1 if report['problems'] else 0
+
+
+@contextmanager
+def first_interrupt_alone() -> Iterator[None]:
+    """Ctrl-C ends the evaluation; a second one, which ros2 launch sends too, not the report."""
+    def interrupt(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class BagTrouble(ValueError):

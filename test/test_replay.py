@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -382,6 +384,24 @@ def test_interrupted_replay_reports_what_it_has(tmp_path, frames, monkeypatch):
     assert report['problems'][0].startswith('interrupted')
     with bags.Bag(tmp_path / 'out' / 'output.mcap') as bag:
         assert len(list(bag.messages(['/mafs/fused/image']))) == 2
+
+
+def test_two_interrupts_leave_a_report(tmp_path, frames):
+    """As from Ctrl-C under ros2 launch: the terminal sends one, launch another."""
+    bag, out = write_bag(tmp_path / 'bag', frames * 20), tmp_path / 'out'
+    process = subprocess.Popen([sys.executable, '-m', 'mafs_ros.cli', 'replay', str(bag), '--out',
+                                str(out), '--backend', 'torch'], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (out / 'frames.csv').exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    report = json.loads((out / 'report.json').read_text())
+    assert (process.returncode, report['problems'][0][:11]) == (130, 'interrupted'), said
+    assert report['frames']['evaluated'] < 120
+    assert (out / 'report.html').exists()
 
 
 def test_what_cannot_be_started_at_all(tmp_path, frames, capsys):
