@@ -2,6 +2,7 @@
 # make demo RGB=DIR THERMAL=DIR      the same with two folders of images, paired by name
 # make demo BAG=PATH                 the same with a rosbag2 (sqlite3 or mcap)
 # make test                          lint and all tests
+# make test-tensorrt                 that TensorRT converts and builds the networks (1.3 GB more)
 # make lint                          ruff and mypy
 # make readme                        renews the README's table of parameters from the code
 # make clean                         removes the .venv and what the tools leave behind
@@ -10,7 +11,9 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
+TRT_VENV := .venv-trt
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
+TRT_PIP := $(subst $(PY),$(TRT_VENV)/bin/python,$(PIP))
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
@@ -21,7 +24,7 @@ PYTHON = $(shell for python in python3 python3.12 python3.11 python3.13 python3.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help demo test lint readme clean
+.PHONY: help demo test test-tensorrt lint readme clean
 help:
 	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile
 
@@ -30,11 +33,16 @@ demo: $(VENV)/demo.stamp
 		$(if $(THERMAL),--thermal "$(THERMAL)") $(if $(BAG),--bag "$(BAG)")
 
 test: lint
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist worksteal -m "not nodes"
+	$(PY) -m pytest -m nodes
 
 lint: $(VENV)/test.stamp
 	$(PY) -m ruff check
 	$(PY) -m mypy
+
+# Its own environment: TensorRT-RTX and torch-tensorrt are tied to one release of torch.
+test-tensorrt: $(TRT_VENV)/stamp
+	$(TRT_VENV)/bin/python -m pytest -m tensorrt -rP -o faulthandler_timeout=0 test/test_tensorrt.py
 
 readme: $(VENV)/demo.stamp
 	{ sed '/^<!-- python3 -m mafs_ros.parameters markdown/q' README.md; \
@@ -42,7 +50,7 @@ readme: $(VENV)/demo.stamp
 	mv README.tmp README.md
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TRT_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(PY):
 	@test "$$(uname -sm)" = "Linux x86_64" || { echo "make: the ROS 2 wheels are for Linux on \
@@ -69,4 +77,12 @@ $(VENV)/demo.stamp: requirements/engine.txt requirements/demo.txt requirements/c
 $(VENV)/test.stamp: requirements/test.txt $(VENV)/demo.stamp
 	@echo "Installing the tools for the tests ..."
 	@$(PIP) -r requirements/test.txt
+	@touch $@
+
+$(TRT_VENV)/stamp: requirements/tensorrt.txt requirements/constraints.txt
+	@$(or $(PYTHON),false) -c '$(SUPPORTED)' && $(PYTHON) -m venv $(TRT_VENV)
+	@echo "Installing torch, TensorRT-RTX and torch-tensorrt into $(TRT_VENV) ..."
+	@$(TRT_PIP) --no-deps --retries 2 --extra-index-url $(TORCH_CPU_INDEX) \
+		"$$(grep '^torch==' requirements/engine.txt)"
+	@$(TRT_PIP) -r requirements/tensorrt.txt
 	@touch $@

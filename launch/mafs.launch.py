@@ -22,7 +22,9 @@ PARAMETERS = {
     'rgb_topic': 'Topic of the RGB images.',
     'thermal_topic': 'Topic of the thermal images.',
     'weights': 'Model file (.safetensors).',
-    'backend': 'Engine that runs the network: auto, openvino or torch.',
+    'backend': 'Engine that runs the network: auto, openvino, tensorrt or torch.',
+    'precision': 'Arithmetic of the engine: auto, fp32, bf16, fp16 or int8.',
+    'cache_dir': 'Folder for compiled engines.',
     'autostart': 'Configure and activate at the start: true or false.',
 }
 # Fast DDS 2 (to ROS 2 Jazzy) reads the first and ignores the second; Fast DDS 3 reads the second

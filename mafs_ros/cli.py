@@ -16,14 +16,29 @@ from mafs_ros import (
     benchmark,
     complexity,
     convert_checkpoint,
+    engine_command,
+    export_command,
     fuse,
     info,
+    quantize,
     replay,
     viewer,
 )
 from mafs_ros.errors import one_line
 
-COMMANDS = (fuse, replay, bag_command, viewer, info, convert_checkpoint, complexity, benchmark)
+COMMANDS = (
+    fuse,
+    replay,
+    bag_command,
+    viewer,
+    info,
+    convert_checkpoint,
+    complexity,
+    quantize,
+    benchmark,
+    engine_command,
+    export_command,
+)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """\
 examples:
-  mafs complexity --preset mafs --size 480x640
+  mafs complexity --preset mafs --size 640x480
   mafs complexity --preset mafs --tasks segmentation
   mafs complexity --preset mafs-lite --classes 4 --deployed
 
@@ -43,7 +43,7 @@ def add_parser(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--preset", default="mafs", help="mafs or mafs-lite; default: mafs")
-    parser.add_argument("--size", type=image_size, default=(480, 640), metavar="HxW")
+    parser.add_argument("--size", type=image_size, default=(480, 640), metavar="WxH")
     parser.add_argument("--classes", type=int, default=9, help="class count; default: 9")
     parser.add_argument("--tasks", choices=TASKS, default="both", help="default: both")
     parser.add_argument(
@@ -59,18 +59,18 @@ def run(args: argparse.Namespace) -> int:
     network = build_model(
         args.preset, args.classes, auxiliary=not args.deployed, **TASKS[args.tasks]
     )
-    print(f"{args.preset}, {args.classes} classes, {args.size[0]}x{args.size[1]}")
+    print(f"{args.preset}, {args.classes} classes, {args.size[1]}x{args.size[0]}")
     for module, gmac, mparams in count(network, args.size):
         print(f"  {module:42} {gmac:9.3f} GMAC {mparams:9.3f} M parameters")
     return 0
 
 
 def image_size(text: str) -> tuple[int, int]:
-    """Parse 'HEIGHTxWIDTH'; raises argparse.ArgumentTypeError."""
+    """(height, width) of 'WIDTHxHEIGHT'; raises argparse.ArgumentTypeError."""
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if match is None or "0" in match.groups():
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH such as 480x640, got {text!r}")
-    return int(match[1]), int(match[2])
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 640x480, got {text!r}")
+    return int(match[2]), int(match[1])
 
 
 def count(network: Mafs, size: tuple[int, int]) -> list[Row]:

@@ -5,7 +5,8 @@
     python3 -m mafs_ros.demo --bag PATH --out out/drive
 
 Every pair comes out: the cameras wait for each one. With --rate they run at that rate whatever the
-node does, as real ones would, and what it drops is counted.
+node does, as real ones would, and what it drops is counted. With --no-pictures nothing but the
+node's own outputs is received, and nothing written: for its pace and latency alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +52,7 @@ from mafs_ros.files import (
     write_bytes,
     write_png,
 )
+from mafs_ros.health import FOREIGN_CLOCK_S
 from mafs_ros.images import rgb_from_message, thermal_from_message
 from mafs_ros.labels import ClassTable
 from mafs_ros.model.weights import read_info
@@ -171,11 +174,13 @@ def set_environment() -> None:
 class Process:
     """A Python module as a process in a session of its own, its log in a file."""
 
-    def __init__(self, module: str, parameters: dict[str, Any], log: Path) -> None:
+    def __init__(self, module: str, parameters: dict[str, Any], log: Path,
+                 more: Iterable[str] = ()) -> None:
         self.name = module.rpartition('.')[2]
         self.log = log
         given = [part for name, value in parameters.items()
                  for part in ('-p', f'{name}:={json.dumps(value)}')]   # JSON is YAML
+        given += [part for text in more for part in ('-p', text)]
         with open(log, 'w') as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, '-m', module, '--ros-args', *given], stderr=stderr,
@@ -225,10 +230,11 @@ class Receiver:
 
     A frame whose three outputs are there goes into `frames` (its RGB stamp in ns, None at the
     end). Pictures are made of them once there are BATCH, or at the end, since that takes time that
-    the node's engine would lack; paced cameras wait meanwhile.
+    the node's engine would lack; paced cameras wait meanwhile. Without `pictures` only the fused
+    image and the labels are received, and nothing is kept.
     """
 
-    def __init__(self, source: Source, spool: Path) -> None:
+    def __init__(self, source: Source, spool: Path, *, pictures: bool = True) -> None:
         self.frames: queue.Queue[int | None] = queue.Queue()
         self.make_pictures = threading.Event()
         self.received: dict[str, dict[int, int]] = {   # name -> stamp -> monotonic ns
@@ -238,11 +244,13 @@ class Receiver:
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.messages: dict[str, str] = {}
         self.error: Exception | None = None
-        self._source, self._spool = source, spool
+        self._source, self._spool, self._pictures = source, spool, pictures
+        self._outputs = {name: topic for name, topic in OUTPUTS.items()
+                         if pictures or name != 'overlay'}
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node('demo')
         self._qos = QoSProfile(depth=20)
-        for name, topic in OUTPUTS.items():
+        for name, topic in self._outputs.items():
             self._subscribe(name, topic, Image)
         self._node.create_subscription(DiagnosticArray, '/diagnostics', self._diagnose, self._qos)
         self._done = self._node.create_publisher(Header, 'demo/done', self._qos)
@@ -276,6 +284,8 @@ class Receiver:
 
     def subscribe_inputs(self) -> None:
         """The cameras begin when both the node and this process listen."""
+        if not self._pictures:
+            return
         for name, topic in self.input_topics().items():
             self._subscribe(name, topic, self.input_type(name))
 
@@ -284,13 +294,15 @@ class Receiver:
 
     def _take(self, name: str, raw: bytes) -> None:
         now, stamp = time.monotonic_ns(), header_stamp(raw)
-        (self._spool / f'{stamp}.{name}').write_bytes(raw)
         self.received[name][stamp] = now
+        if self._pictures:
+            (self._spool / f'{stamp}.{name}').write_bytes(raw)
         if name in self.spooled:
             self.spooled[name].append(stamp)
-        if name in OUTPUTS and all(stamp in self.received[other] for other in OUTPUTS):
-            self.frames.put(stamp)
+        if name in OUTPUTS and all(stamp in self.received[other] for other in self._outputs):
             self.complete += 1
+            if self._pictures:
+                self.frames.put(stamp)
             if self.frames.qsize() >= BATCH:
                 self.make_pictures.set()
             if self._source.paced:
@@ -410,6 +422,11 @@ def summarise(args: argparse.Namespace, source: Source, receiver: Receiver, sent
     rate = (len(arrivals) - 1) * 1e9 / (arrivals[-1] - arrivals[0]) if len(arrivals) > 1 else 0.0
     latency = float(np.median(latencies)) if latencies.size else None
     engine = number(perception.get('engine_ms_median'))
+    steps = {key.removesuffix('_ms_median'): number(value)
+             for key, value in perception.items() if key.endswith('_ms_median')}
+    before_arrival = sum(value or 0.0 for name, value in steps.items()
+                         if name not in ('latency', 'age', 'overlay'))
+    ages = np.array([]) if source.paced else ages_ms(receiver.received['fused'])
     return {
         'input': source.description,
         'pace': ('cameras wait for each pair' if source.paced
@@ -419,15 +436,14 @@ def summarise(args: argparse.Namespace, source: Source, receiver: Receiver, sent
         'frames_out': receiver.complete,
         'drops': drops(sent, receiver, pairing, perception),
         'rate_hz': round(rate, 2),
-        'latency_ms': {'median': rounded(latency),
-                       'p95': rounded(float(np.percentile(latencies, 95)))
-                       if latencies.size else None},
+        'latency_ms': {'median': rounded(latency), 'p95': percentile(latencies, 95)},
         'engine_ms': {'median': rounded(engine),
                       'p95': rounded(number(perception.get('engine_ms_p95')))},
         'overhead_ms': rounded(latency - engine)
         if latency is not None and engine is not None else None,
-        'node_steps_ms': {key.removesuffix('_ms_median'): number(value)
-                          for key, value in perception.items() if key.endswith('_ms_median')},
+        'age_ms': {'median': percentile(ages, 50), 'p95': percentile(ages, 95)},
+        'node_steps_ms': steps,
+        'transport_ms': rounded(latency - before_arrival) if latency is not None else None,
         'engine': perception.get('engine', 'unknown'),
         'weights': perception.get('weights', 'unknown'),
         'publication_late_ms': sent['late_ms'],
@@ -449,6 +465,20 @@ def latencies_ms(received: dict[int, int], published: dict[str, dict[int, int]])
     stamps = sorted(thermal)
     return np.array([(arrival - max(rgb[stamp], thermal[nearest(stamp, stamps)])) / 1e6
                      for stamp, arrival in received.items()])
+
+
+def ages_ms(received: dict[int, int]) -> np.ndarray:
+    """Milliseconds from the RGB stamp of each fused image to its arrival.
+
+    received: RGB stamp -> arrival, monotonic ns. Empty where the stamps are of another clock.
+    """
+    wall_ns = time.time_ns() - time.monotonic_ns()
+    ages = np.array([(arrival + wall_ns - stamp) / 1e6 for stamp, arrival in received.items()])
+    return ages if ages.size and np.abs(ages).max() < 1000 * FOREIGN_CLOCK_S else np.array([])
+
+
+def percentile(values: np.ndarray, percent: float) -> float | None:
+    return rounded(float(np.percentile(values, percent))) if values.size else None
 
 
 def no_frame_reason(receiver: Receiver, published: dict[str, dict[int, int]]) -> str:
@@ -522,8 +552,11 @@ def table_text(summary: dict[str, Any]) -> str:
                    'published to fused image received, between processes)',
         'engine': f'median {engine["median"]} ms, p95 {engine["p95"]} ms ({summary["engine"]})',
         'overhead': f'{summary["overhead_ms"]} ms (median latency minus engine)',
-        'files': summary['files'],
     }
+    if summary['age_ms']['p95'] is not None:
+        rows['age'] = (f'median {summary["age_ms"]["median"]} ms, p95 {summary["age_ms"]["p95"]} '
+                       'ms (RGB stamp to fused image received)')
+    rows['files'] = summary['files']
     width = max(map(len, rows))
     return '\n'.join(f'{name:{width}}  {value}' for name, value in rows.items())
 
@@ -546,11 +579,17 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--rate', metavar='HZ', type=float, default=0.0,
                         help='run the cameras at this rate and count what the node drops; '
                         'default: wait for each pair')
+    parser.add_argument('--no-pictures', action='store_true',
+                        help='receive fused images and labels alone, and leave only summary.json')
+    parser.add_argument('-p', dest='node_parameters', metavar='NAME:=VALUE', action='append',
+                        default=[], help='parameter of the node; may be repeated')
     args = parser.parse_args(argv)
     if (args.rgb is None) != (args.thermal is None):
         parser.error('--rgb and --thermal go together')
     if args.bag is not None and args.rgb is not None:
         parser.error('give either --bag or --rgb and --thermal')
+    if wrong := [text for text in args.node_parameters if ':=' not in text]:
+        parser.error(f'-p: got {wrong[0]!r}, expected NAME:=VALUE')
     if args.frames < 0:
         parser.error(f'--frames: got {args.frames}, expected 1 or more')
     if args.rate and not 0.01 <= args.rate <= 1000:
@@ -567,11 +606,11 @@ def make_source(args: argparse.Namespace, scratch: Path) -> Source:
     return simulated_source(args)
 
 
-def prepare_outputs(out: Path) -> None:
+def prepare_outputs(out: Path, *, pictures: bool) -> None:
     """Make the folders; remove the pictures of an earlier demo, and of nothing else."""
     prepare_output_folder(out)
     earlier = (out / 'summary.json').exists()
-    for name in OUTPUTS:
+    for name in OUTPUTS if pictures else ():
         folder = prepare_output_folder(out / name)
         for picture in folder.glob('*.png') if earlier else ():
             picture.unlink()
@@ -583,42 +622,47 @@ def prepare_outputs(out: Path) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """The whole demo; returns the summary. Raises DemoError, OSError or ValueError."""
     out = args.out
-    prepare_outputs(out)
+    prepare_outputs(out, pictures=not args.no_pictures)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=out, prefix=SPOOL)))
         source = make_source(args, scratch)
         print(f'{source.description}: starting cameras and node ...', flush=True)
         set_environment()
-        receiver = Receiver(source, scratch)
+        receiver = Receiver(source, scratch, pictures=not args.no_pictures)
         stack.callback(receiver.close)
         node = Process('mafs_ros.node', {
             'input_reliability': 'reliable', 'image_height': source.height,
-            'image_width': source.width, 'slop_s': SLOP_S, **source.node}, out / 'log/node.log')
+            'image_width': source.width, 'slop_s': SLOP_S, **source.node}, out / 'log/node.log',
+            args.node_parameters)
         stack.callback(node.stop)
         pace = ({'pace_topic': 'demo/done', 'pace_slop_s': SLOP_S,
                  'pace_timeout_s': STALL_TIMEOUT_S / 2} if source.paced else {})
         cameras = Process('mafs_ros.cameras', {
-            'wait_for_subscribers': 2, 'wait_timeout_s': START_TIMEOUT_S,
+            'wait_for_subscribers': 1 if args.no_pictures else 2,
+            'wait_timeout_s': START_TIMEOUT_S,
             'sent_file': str(scratch / 'sent.csv'), **pace, **source.cameras},
             out / 'log/cameras.log')
         stack.callback(cameras.stop)
         processes = (node, cameras)
         wait_for_start(source, receiver, processes)
-        writer = PictureWriter(receiver, source, scratch, out)
-        stack.callback(finish_writer, writer, receiver)
+        writer = None if args.no_pictures else PictureWriter(receiver, source, scratch, out)
+        if writer:
+            stack.callback(finish_writer, writer, receiver)
         stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)   # no second one while ending
-        writer.start()
+        if writer:
+            writer.start()
         receiver.subscribe_inputs()
         wait_for_frames(source, receiver, writer, processes)
         settle(receiver, cameras.said)
         node.stop()
-        write_pictures(writer, receiver)
+        if writer:
+            write_pictures(writer, receiver)
         published = read_sent(scratch / 'sent.csv')
         if not receiver.complete:
             raise DemoError('no frame came out of the node: '
                             + no_frame_reason(receiver, published))
         summary = summarise(args, source, receiver, cameras.said, published)
-        summary['files'] = describe_files(out, writer)
+        summary['files'] = describe_files(out, writer) if writer else f'{out}/summary.json'
         write_bytes(out / 'summary.json', (json.dumps(summary, indent=2) + '\n').encode())
     return summary
 
@@ -642,7 +686,7 @@ def wait_for_start(source: Source, receiver: Receiver, processes: tuple[Process,
             time.sleep(0.1)
 
 
-def wait_for_frames(source: Source, receiver: Receiver, writer: PictureWriter,
+def wait_for_frames(source: Source, receiver: Receiver, writer: PictureWriter | None,
                     processes: tuple[Process, ...]) -> None:
     """Return when the cameras have sent everything; shows the frames that came out."""
     cameras = processes[1]
@@ -651,11 +695,11 @@ def wait_for_frames(source: Source, receiver: Receiver, writer: PictureWriter,
         while cameras.code is None:
             for process in processes:
                 process.check()
-            for error in (receiver.error, writer.error):
+            for error in (receiver.error, writer and writer.error):
                 if error:
                     raise DemoError(one_line(error)) from error
             bar.update(receiver.complete - bar.n)
-            arrived = len(receiver.received['rgb'])
+            arrived = len(receiver.received['rgb']) or receiver.complete
             if arrived != newest:
                 newest, since = arrived, time.monotonic()
             if time.monotonic() - since > STALL_TIMEOUT_S:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mafs_ros.backends import add_engine_options
 from mafs_ros.errors import one_line
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 Pair = tuple[str, Path, Path]   # name, RGB file, thermal file
 
-CACHE = Path('~/.cache/mafs_ros')   # converted graphs, shared with the node
 OUTPUTS = ('fused', 'labels', 'overlay')
 
 EXAMPLE = '''\
@@ -45,8 +45,7 @@ def add_parser(commands) -> None:
     parser.add_argument('--out', metavar='DIR', type=Path, required=True, help='output folder')
     parser.add_argument('--weights', metavar='FILE', type=Path,
                         help='model file (.safetensors); default: the one shipped')
-    parser.add_argument('--backend', choices=('auto', 'openvino', 'torch'), default='auto',
-                        help='engine that runs the network; default: auto, the fastest available')
+    add_engine_options(parser)
     parser.add_argument('--thermal-scaling', choices=('auto', 'as_is', 'percentile', 'fixed'),
                         default='auto', help='how thermal values become 8 bit; default: auto, '
                         'as_is for 8-bit images, percentile (1 to 99.8) for others')
@@ -67,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     folders = prepare_outputs(args.out, pairs)
 
     from mafs_ros.engine import create_engine
+    from mafs_ros.engine.cache import default_cache_dir
     from mafs_ros.labels import ClassTable
     from mafs_ros.perception import Perception
     from mafs_ros.registration import Registration
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
     scaler = still_scaler(args.thermal_scaling, args.thermal_range)
     engine = create_engine(args.backend, args.weights or default_weights(),
-                           cache_dir=CACHE.expanduser())
+                           precision=args.precision, cache_dir=default_cache_dir())
     try:
         perception = Perception(engine, scaler, Registration(None))
         table = ClassTable.from_dict(engine.model_info.class_table)

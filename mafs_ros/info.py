@@ -24,7 +24,7 @@ examples:
 Put its output into a bug report.'''
 
 LIBRARIES = ('numpy', 'opencv-python-headless', 'opencv-python', 'openvino', 'torch',
-             'safetensors', 'rosbags')
+             'torch-tensorrt', 'tensorrt', 'safetensors', 'rosbags')
 ROS_PACKAGES = ('rclpy', 'sensor_msgs', 'diagnostic_msgs', 'lifecycle_msgs', 'message_filters',
                 'cv_bridge', 'vision_msgs', 'launch_ros')
 

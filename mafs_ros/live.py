@@ -126,7 +126,8 @@ def live_source(replay: Replay, topics: tuple[ImageTopic, ImageTopic],
     rgb, thermal = topics
     settings = dict(replay.settings)
     node = {**settings, 'weights': str((replay.args.weights or default_weights()).resolve()),
-            'backend': replay.args.backend, 'input_reliability': 'reliable', 'input_depth': 20,
+            'backend': replay.args.backend, 'precision': replay.args.precision,
+            'input_reliability': 'reliable', 'input_depth': 20,
             'rgb_transport': 'compressed' if rgb.compressed else 'raw',
             'thermal_transport': 'compressed' if thermal.compressed else 'raw',
             'image_height': rgb.height, 'image_width': rgb.width}

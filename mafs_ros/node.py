@@ -244,7 +244,7 @@ class MafsNode(LifecycleNode):
         weights = Path(values['weights']).expanduser() if values['weights'] else default_weights()
         self.get_logger().info(f'loading {weights}')
         engine = create_engine(values['backend'], weights, threads=values['threads'],
-                               cache_dir=self._cache_dir(values['cache_dir']))
+                               precision=values['precision'], cache_dir=cache_dir_of(values))
         table = ClassTable.from_dict(engine.model_info.class_table)
         self._session = Session(
             engine, Perception(engine, scaler_from(values), registration), table,
@@ -272,21 +272,6 @@ class MafsNode(LifecycleNode):
         session.prepared.add((height, width))
         self.get_logger().info(f'engine ready for {width}x{height} images after '
                                f'{time.monotonic() - start:.1f} s')
-
-    def _cache_dir(self, given: str) -> Path | None:
-        """The folder for compiled engines; None, with a warning, if it cannot be written."""
-        if not given:
-            return None
-        folder = Path(given).expanduser()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise PermissionError('no permission to write')
-        except OSError as error:
-            self.get_logger().warning(f'cache_dir {folder} cannot be used ({one_line(error)}): '
-                                      'the engine is compiled at every start')
-            return None
-        return folder
 
     def _activate(self) -> None:
         session = self._session
@@ -513,6 +498,7 @@ class Worker(threading.Thread):
             self.frames.not_subscribed += 1
             return
         watch = Stopwatch()
+        watch.steps_ms['waiting'] = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
         rgb_image = self._image(self._rgb, rgb, rgb_from_message)
         thermal_image = self._image(self._thermal, thermal, thermal_from_message)
         if rgb_image is None or thermal_image is None:
@@ -568,6 +554,15 @@ class Stopwatch:
         self._last = time.monotonic()
 
 
+def cache_dir_of(values: dict[str, Any]) -> Path | None:
+    """The folder for compiled engines that the parameters name, None for none."""
+    from mafs_ros.engine.cache import default_cache_dir
+
+    if values['cache_dir'] == 'auto':
+        return default_cache_dir()
+    return Path(values['cache_dir']).expanduser() if values['cache_dir'] else None
+
+
 def label_info_message(table: ClassTable) -> Any:
     """The class table as vision_msgs/LabelInfo, or as JSON where vision_msgs is not installed."""
     if LabelInfo is None:
@@ -617,6 +612,7 @@ def run(args: list[str], stop: threading.Event) -> int:
     try:
         node = MafsNode()
         logging.getLogger('mafs_ros').addHandler(RosLogHandler(node))
+        logging.getLogger('mafs_ros').setLevel(logging.INFO)  # the progress of a build
         try:
             return live(node, stop)
         finally:

@@ -15,6 +15,8 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
+from mafs_ros.backends import ALL_PRECISIONS, BACKENDS
+
 Value = bool | int | float | str
 
 
@@ -111,12 +113,16 @@ PARAMETERS: tuple[Parameter, ...] = (
               'see the same rectangle, and the thermal image is resized.'),
     # network
     Parameter('weights', '', 'Model file (.safetensors). Empty: the one shipped here.'),
-    Parameter('backend', 'auto', 'Engine that runs the network. auto: the fastest available.',
-              choices=('auto', 'openvino', 'torch')),
+    Parameter('backend', 'auto', 'Engine that runs the network. auto: torch where there is a CUDA '
+              'device, else openvino where it is installed. tensorrt has to be asked for.',
+              choices=('auto', *BACKENDS)),
+    Parameter('precision', 'auto', 'Arithmetic of the engine; a backend that lacks it lists those '
+              'it has. auto: the choice of the backend.', choices=('auto', *ALL_PRECISIONS)),
     Parameter('threads', 0, 'CPU threads of the engine. 0: the engine chooses.',
               low=0, high=1024),
-    Parameter('cache_dir', '~/.cache/mafs_ros',
-              'Folder for compiled engines, so that the next start is fast. Empty: none.'),
+    Parameter('cache_dir', 'auto',
+              'Folder for compiled engines, so that the next start is fast. auto: mafs_ros below '
+              '$XDG_CACHE_HOME or ~/.cache. Empty: none.'),
     Parameter('image_height', 0,
               'Height of the RGB images in pixels, to compile the engine before activation. '
               '0: compile when the first image comes.', low=0, high=16384),

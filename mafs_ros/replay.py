@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mafs_ros.backends import add_engine_options
 from mafs_ros.errors import one_line
 
 FILES = ('report.json', 'report.html', 'frames.csv', 'timing.json', 'timing.csv',
@@ -52,10 +53,9 @@ def add_parser(commands) -> None:
                         'matched by name; default: that of the network')
     parser.add_argument('--weights', metavar='FILE', type=Path,
                         help='model file (.safetensors); default: the one shipped')
-    parser.add_argument('--backend', choices=('auto', 'openvino', 'torch'), default='auto',
-                        help='engine; default: auto, the fastest available')
-    parser.add_argument('--compare', metavar='WEIGHTS|BACKEND', default='',
-                        help='evaluate a second model file, or a second backend, beside the first')
+    add_engine_options(parser)
+    parser.add_argument('--compare', metavar='WEIGHTS|BACKEND[:PRECISION]', default='',
+                        help='evaluate a second model file, or a second engine, beside the first')
     parser.add_argument('--params', metavar='FILE', type=Path,
                         help='parameter file of the node (slop_s, thermal_scaling, ...)')
     parser.add_argument('-p', dest='assignments', metavar='NAME:=VALUE', action='append',

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mafs_ros.engine import BACKENDS, create_engine
-from mafs_ros.fuse import CACHE
+from mafs_ros.engine.cache import default_cache_dir
 from mafs_ros.ground_truth import LabelMapper
 from mafs_ros.labels import ClassTable, load_class_table
 from mafs_ros.metrics import ConfusionMatrix, FusionScores
@@ -25,11 +25,12 @@ class Candidate:
     confusions: int64 [C,C] of each labelled frame; labelled and timings_ms: of each evaluated one.
     """
 
-    def __init__(self, weights: Path, backend: str, settings: dict[str, Any]) -> None:
+    def __init__(self, weights: Path, backend: str, precision: str,
+                 settings: dict[str, Any]) -> None:
         self.weights = weights
         scaler, registration = scaler_from(settings), registration_from(settings)
         self.engine = create_engine(backend, weights, threads=settings['threads'],
-                                    cache_dir=CACHE.expanduser())
+                                    precision=precision, cache_dir=default_cache_dir())
         self.table = ClassTable.from_dict(self.engine.model_info.class_table)
         self.perception = Perception(self.engine, scaler, registration)
         self.fusion = FusionScores()
@@ -41,7 +42,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        return f'{self.weights.name}, {self.engine.name}'
+        return f'{self.weights.name}, {self.engine.description.split(" on ")[0]}'
 
     def perceive(self, rgb: np.ndarray, thermal: np.ndarray, stamp_s: float) -> Perceived:
         """As the node does; raises ValueError or RuntimeError."""
@@ -62,11 +63,12 @@ def create_candidates(args: argparse.Namespace, settings: dict[str, Any],
                       has_labels: bool) -> list[Candidate]:
     """The one to evaluate and, with --compare, the other. Raises OSError or ValueError."""
     weights = args.weights or default_weights()
-    chosen = [(weights, args.backend)]
-    if args.compare in BACKENDS:
-        chosen.append((weights, args.compare))
+    chosen = [(weights, args.backend, args.precision)]
+    backend, _, precision = args.compare.partition(':')
+    if backend in BACKENDS:
+        chosen.append((weights, backend, precision or 'auto'))
     elif args.compare:
-        chosen.append((Path(args.compare), args.backend))
+        chosen.append((Path(args.compare), args.backend, args.precision))
     candidates = [Candidate(*one, settings) for one in chosen]
     for candidate in candidates if has_labels else ():
         table = (load_class_table(args.label_classes) if args.label_classes else candidate.table)

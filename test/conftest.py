@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything imports torch, OpenCV or rclpy: they read these once. Child processes inherit.
-os.environ.setdefault('OMP_NUM_THREADS', '2')
-os.environ.setdefault('OPENCV_FOR_THREADS_NUM', '2')
+THREADS = '1' if 'PYTEST_XDIST_WORKER' in os.environ else '2'
+os.environ.setdefault('OMP_NUM_THREADS', THREADS)
+os.environ.setdefault('OPENCV_FOR_THREADS_NUM', THREADS)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
     os.environ[variable] = str(ROOT / 'config' / 'fastdds_shm.xml')   # Fast DDS 2 and 3
@@ -31,6 +32,8 @@ for inherited in ('ROS_DOMAIN_ID', 'ROS_LOCALHOST_ONLY', 'ROS_NAMESPACE'):
 # Domains 1 to 99: their UDP ports lie below Linux's ephemeral ports. Test n of a process starts
 # to look at another place than test n + 1, so a node that is slow to die disturbs nobody.
 DOMAINS = range(1, 100)
+# By commands that choose their own domain.
+STARTS_NODES = ('test_demo.py', 'test_drives.py', 'test_replay.py', 'test_benchmark.py')
 _first_domain = itertools.count(os.getpid(), 7)
 
 
@@ -45,6 +48,14 @@ def _lock_domain(domain: int) -> IO[str] | None:
         lock.close()
         return None
     return lock
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts nodes: it needs the machine to itself to keep its pace."""
+    for item in items:
+        uses_domain = 'ros_domain' in getattr(item, 'fixturenames', ())
+        if uses_domain or item.path.name in STARTS_NODES:
+            item.add_marker('nodes')
 
 
 @pytest.fixture
@@ -78,4 +89,5 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A home of the test run: a graph in ~/.cache/mafs_ros is converted once for all tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('HOME', str(tmp_path_factory.mktemp('home')))
+        patch.delenv('XDG_CACHE_HOME', raising=False)
         yield

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from training.augment import NONE, Augmentation, augment
-from training.datasets import Sample
+from training.datasets import IGNORE, Sample
 
 STREET = Augmentation(
     crop=48,
@@ -144,6 +144,21 @@ def test_the_crop_reaches_every_place() -> None:
     rng = np.random.default_rng(0)
     corners = {int(augment(sample, only(crop=8), rng).thermal[0, 0]) for _ in range(600)}
     assert corners == {10 * y + x for y in range(5) for x in range(3)}
+
+
+def test_focused_crops_hold_a_rare_class() -> None:
+    labels = np.zeros((100, 120), np.uint8)
+    labels[:, :10], labels[70, 90], labels[0, 0] = 1, 2, IGNORE
+    image = np.zeros((100, 120), np.uint8)
+    sample = Sample("a", np.dstack([image] * 3), image, labels)
+    how = Augmentation(crop=20, focus=1.0, flips=("none",), rotate=False)
+    crops = [augment(sample, how, np.random.default_rng(seed)).labels for seed in range(200)]
+    with_rare = sum((crop == 2).any() for crop in crops if crop is not None)
+    with_common = sum((crop == 1).any() for crop in crops if crop is not None)
+    assert with_rare + with_common == 200 and 70 < with_rare < 130
+    empty = Sample("b", sample.rgb, image, np.zeros_like(labels))
+    for other in (empty, Sample("c", sample.rgb, image, None)):
+        assert augment(other, how, np.random.default_rng(0)).thermal.shape == (20, 20)
 
 
 def test_small_images_are_continued_with_ignored_labels() -> None:

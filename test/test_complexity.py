@@ -35,4 +35,4 @@ def test_wrong_size_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit) as error:
         main(["complexity", "--size", "480"])
     assert error.value.code == 2
-    assert "expected HEIGHTxWIDTH such as 480x640, got '480'" in capsys.readouterr().err
+    assert "expected WIDTHxHEIGHT such as 640x480, got '480'" in capsys.readouterr().err

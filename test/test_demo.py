@@ -106,6 +106,25 @@ def test_cameras_faster_than_the_node(tmp_path):
     check_files(tmp_path / 'out', [f'{i:06d}' for i in range(summary['frames_out'])], 480, 640)
 
 
+def test_pace_and_latency_without_pictures(tmp_path):
+    """The node has the parameters that were passed on, and its steps add up to the latency."""
+    printed, summary = succeed('--frames', 6, '--no-pictures', '-p', 'threads:=1',
+                               '-p', 'image_height:=96', '-p', 'image_width:=128',
+                               '--rate', 5, '--out', tmp_path / 'out')
+    assert 1 <= summary['frames_out'] <= 6
+    check_accounts(summary)
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['log', 'summary.json']
+    assert 'preparing the engine for 128x96' in (tmp_path / 'out/log/node.log').read_text()
+    steps = summary['node_steps_ms']
+    parts = ('waiting', 'conversion', 'thermal', 'registration', 'engine', 'publishing')
+    assert all(steps[part] >= 0 for part in parts)
+    assert summary['transport_ms'] == pytest.approx(
+        summary['latency_ms']['median'] - sum(steps[part] for part in parts), abs=0.02)
+    age = summary['age_ms']
+    assert 0 < age['median'] <= age['p95']
+    assert f'median {age["median"]} ms, p95 {age["p95"]} ms (RGB stamp' in printed
+
+
 def street_pairs(count):
     from mafs_ros.simulation import StreetSimulation
     street = StreetSimulation(seed=1, height=480, width=640, night=True)

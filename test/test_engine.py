@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from mafs_ros.engine import BackendError, Engine, available_backends, create_engine
+from mafs_ros.engine import (
+    PRECISIONS,
+    BackendError,
+    Engine,
+    available_backends,
+    create_engine,
+    openvino_graph,
+)
 from mafs_ros.engine.graph import DeployedGraph, replace_luminance
 from mafs_ros.labels import load_class_table
 from mafs_ros.model import build_model
@@ -29,7 +36,10 @@ def street(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def engines() -> dict[str, Engine]:
-    return {name: create_engine(name, default_weights()) for name in ("openvino", "torch")}
+    return {
+        name: create_engine(name, default_weights(), precision="fp32")
+        for name in ("openvino", "torch")
+    }
 
 
 @pytest.mark.parametrize("size", [(480, 640), (97, 131)])
@@ -52,7 +62,7 @@ def test_the_papers_network_gives_the_same_bytes(tmp_path: Path) -> None:
     save_weights(weights, build_model("mafs", 4, **config), ModelInfo("mafs", config, TABLE))
     images = street(61, 93)
     (fused, labels), (other_fused, other_labels) = (
-        create_engine(name, weights)(*images) for name in ("torch", "openvino")
+        create_engine(name, weights, precision="fp32")(*images) for name in ("torch", "openvino")
     )
     assert fused.shape == (1, 61, 93, 3) and labels.shape == (1, 61, 93)
     assert np.abs(fused.astype(int) - other_fused).max() <= 1
@@ -134,14 +144,16 @@ def small_weights(tmp_path: Path) -> Path:
     return path
 
 
-def test_converted_graph_is_kept_and_used_again(small_weights: Path, tmp_path: Path) -> None:
+def test_converted_graph_is_kept_and_used_again(
+    small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = tmp_path / "cache"
     images = street(32, 64)
     first = create_engine("openvino", small_weights, cache_dir=cache)(*images)
-    files = sorted(path.suffix for path in cache.iterdir())
-    assert files == [".bin", ".xml"]
+    files = sorted(path.suffix for path in cache.rglob("*") if path.is_file())
+    assert files == ["", ".bin", ".blob", ".json", ".xml"]
+    monkeypatch.setattr(openvino_graph, "convert", None)  # calling it would fail
     engine = create_engine("openvino", small_weights, cache_dir=cache)
-    engine._convert = None  # type: ignore[attr-defined]  # calling it would fail
     second = engine(*images)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
@@ -149,12 +161,29 @@ def test_converted_graph_is_kept_and_used_again(small_weights: Path, tmp_path: P
 def test_a_damaged_cache_is_rebuilt(small_weights: Path, tmp_path: Path, caplog) -> None:
     cache = tmp_path / "cache"
     create_engine("openvino", small_weights, cache_dir=cache).prepare(32, 64)
-    next(cache.glob("*.xml")).write_text("damaged")
+    next(cache.glob("openvino-*/graph.xml")).write_text("damaged")
     with caplog.at_level(logging.WARNING):
         create_engine("openvino", small_weights, cache_dir=cache).prepare(32, 64)
     assert "rebuilding" in caplog.text
     create_engine("openvino", small_weights, cache_dir=cache).prepare(32, 64)
-    assert len(list(cache.iterdir())) == 2
+    assert len(list(cache.glob("openvino-*/graph.xml"))) == 1
+
+
+def test_a_damaged_compiled_model_is_compiled_anew(small_weights: Path, tmp_path: Path) -> None:
+    images = street(32, 64)
+    first = create_engine("openvino", small_weights, cache_dir=tmp_path)(*images)
+    (blob,) = tmp_path.rglob("*.blob")
+    blob.chmod(0o644)
+    blob.write_bytes(blob.read_bytes()[:1000])
+    second = create_engine("openvino", small_weights, cache_dir=tmp_path)(*images)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_the_log_is_heard_after_a_conversion(small_weights: Path, caplog) -> None:
+    """OpenVINO's converter silences the root logger."""
+    create_engine("openvino", small_weights).prepare(32, 64)
+    logging.getLogger("mafs_ros").warning("still here")
+    assert "still here" in caplog.text
 
 
 def test_a_cache_that_cannot_be_written_costs_no_function(small_weights: Path, tmp_path: Path):
@@ -166,10 +195,27 @@ def test_a_cache_that_cannot_be_written_costs_no_function(small_weights: Path, t
     assert fused.shape == (1, 32, 64, 3)
 
 
+def test_bf16_is_near_fp32(engines: dict[str, Engine]) -> None:
+    images = street(97, 131)
+    fused, labels = engines["openvino"](*images)
+    engine = create_engine("openvino", default_weights(), precision="bf16")
+    assert "bf16" in engine.description
+    other_fused, other_labels = engine(*images)
+    assert np.abs(fused.astype(int) - other_fused).mean() < 1
+    assert (labels == other_labels).mean() > 0.97
+
+
+@pytest.mark.parametrize("backend", PRECISIONS)
+def test_a_precision_that_a_backend_lacks_lists_those_it_has(backend: str) -> None:
+    expected = f"'fp8': choose one of auto, {', '.join(PRECISIONS[backend])}"
+    with pytest.raises(BackendError, match=expected):
+        create_engine(backend, default_weights(), precision="fp8")
+
+
 def test_backends_are_listed_and_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(available_backends()) == {"openvino", "torch"}
+    assert set(available_backends()) == {"openvino", "tensorrt", "torch"}
     assert create_engine("auto", default_weights()).name == "openvino"
-    with pytest.raises(BackendError, match="choose one of auto, openvino, torch"):
+    with pytest.raises(BackendError, match="choose one of auto, openvino, tensorrt, torch"):
         create_engine("tensorflow", default_weights())
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BackendError, match="'openvino' is not installed"):

@@ -138,7 +138,8 @@ def launch(monkeypatch: pytest.MonkeyPatch, stand_ins: None) -> Launch:
 
 
 def test_arguments_are_described_and_optional(launch: Launch) -> None:
-    assert {'rgb_topic', 'thermal_topic', 'params_file', 'weights', 'backend', 'rviz',
+    assert {'rgb_topic', 'thermal_topic', 'params_file', 'weights', 'backend', 'precision',
+            'cache_dir', 'rviz',
             'use_sim_time', 'shm_profile', 'namespace', 'autostart'} == set(launch.arguments)
     for name, argument in launch.arguments.items():
         assert len(argument['description']) > 10, name

@@ -164,6 +164,18 @@ def test_ohem_by_hand() -> None:
     assert one.item() == pytest.approx(-math.log(0.6))
 
 
+def test_dice_by_hand() -> None:
+    """Two classes, one of two pixels each, equal logits: p = 1/2 everywhere."""
+    labels = torch.tensor([[[0, 1, losses.IGNORE]]])
+    even = torch.zeros(1, 2, 1, 3)
+    assert losses.dice_loss(even, labels).item() == pytest.approx(1 - 2 * 0.5 / (1 + 1))
+    right = torch.tensor([[[[50.0, -50.0, -50.0]], [[-50.0, 50.0, 50.0]]]])
+    assert losses.dice_loss(right, labels).item() == pytest.approx(0, abs=1e-6)
+    # A class that the labels lack does not count, the pixels given to it do.
+    absent = torch.tensor([[[0, 0]]])
+    assert losses.dice_loss(torch.zeros(1, 2, 1, 2), absent).item() == pytest.approx(1 - 2 / 3)
+
+
 def test_distillation_of_the_paper_by_hand() -> None:
     student = torch.tensor([0.8, 0.2]).log().mul(4).reshape(1, 2, 1, 1).expand(2, 2, 3, 5)
     teacher = torch.tensor([0.5, 0.5]).log().mul(4).reshape(1, 2, 1, 1).expand(2, 2, 3, 5)
@@ -205,7 +217,8 @@ def test_ignored_pixels_do_not_count(loss: Callable[..., Tensor]) -> None:
 
 
 @pytest.mark.parametrize(
-    "loss", [losses.cross_entropy, losses.one_hot_bce, losses.ohem_cross_entropy]
+    "loss",
+    [losses.cross_entropy, losses.one_hot_bce, losses.ohem_cross_entropy, losses.dice_loss],
 )
 def test_nothing_but_ignored_pixels_is_zero_with_zero_gradient(
     loss: Callable[..., Tensor],

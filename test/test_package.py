@@ -25,29 +25,32 @@ SHIPPED = ('mafs_ros', 'launch', 'config', 'scripts', 'resource', 'package.xml',
 # From top to bottom; a module imports from its own layer and from those below it.
 LAYERS = (
     ('entry points', {'cli', 'fuse', 'info', 'convert_checkpoint', 'complexity', 'benchmark',
-                      'node', 'cameras', 'demo', 'replay', 'replay_candidate',
+                      'quantize', 'node', 'cameras', 'demo', 'replay', 'replay_candidate',
                       'replay_evaluation', 'replay_frames', 'replay_outputs', 'replay_problems',
                       'report', 'report_page', 'live', 'bag_command', 'viewer',
-                      'viewer_page'}),
+                      'viewer_page', 'engine_command', 'export_command'}),
     ('ROS adapters', {'pairing', 'images', 'health', 'parameters', 'bag_info', 'ground_truth',
-                      'replay_pairs'}),
+                      'replay_pairs', 'pairs'}),
     ('perception', {'perception', 'thermal', 'registration', 'labels', 'metrics', 'simulation',
                     'files', 'bags', 'salvage', 'pictures', 'compare', 'replay_settings',
                     'replay_worst', 'live_estimate', 'report_charts'}),
     ('engines', {'engine'}),
     ('network', {'model'}),
-    ('ground', {'resources', 'errors', 'mafs_ros'}),
+    ('ground', {'resources', 'errors', 'backends', 'mafs_ros'}),
 )
 RANK = {module: rank for rank, (_, modules) in enumerate(LAYERS) for module in modules}
 ROS_FILES = {'node', 'pairing', 'images', 'health', 'parameters', 'cameras', 'demo', 'viewer'}
-TORCH_FILES = {'engine', 'model', 'convert_checkpoint', 'complexity', 'benchmark'}
+TORCH_FILES = {'engine', 'model', 'convert_checkpoint', 'complexity', 'benchmark',
+               'quantize'}
 # What Python imports -> what package.xml calls it.
 ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'python3-yaml',
                'tqdm': 'python3-tqdm'}
 # What Python imports -> what pip calls it.
 FROM_PIP = {'torch': 'torch', 'openvino': 'openvino', 'safetensors': 'safetensors',
             'rosbags': 'rosbags', 'fvcore': 'fvcore', 'lz4': 'lz4', 'PIL': 'pillow',
-            'backports': 'backports.zstd', 'rerun': 'rerun-sdk', 'rerun_cli': 'rerun-sdk'}
+             'backports': 'backports.zstd', 'rerun': 'rerun-sdk', 'rerun_cli': 'rerun-sdk',
+             'nncf': 'nncf', 'tensorrt': 'tensorrt-rtx',
+             'torch_tensorrt': 'torch-tensorrt-rtx'}
 NEW_IN_STDLIB = {'compression'}   # Python 3.14
 
 
@@ -109,7 +112,7 @@ def test_ros_and_network_stay_where_they_belong(path):
     if module not in ROS_FILES:
         assert not names & ros
     if module not in TORCH_FILES:
-        assert not names & {'torch', 'openvino', 'tensorrt'}
+        assert not names & {'torch', 'openvino', 'tensorrt', 'torch_tensorrt'}
     assert 'training' not in names
 
 

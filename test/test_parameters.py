@@ -68,7 +68,8 @@ def test_convert_takes(name: str, value: Any, expected: Any) -> None:
     ('slop_s', True, 'slop_s: got True'),
     ('input_depth', 5.0, 'input_depth: got 5.0, expected an integer from 1 to 100'),
     ('input_depth', 0, 'input_depth: got 0'),
-    ('backend', 'tpu', "backend: got 'tpu', expected one of auto, openvino, torch"),
+    ('backend', 'tpu', "backend: got 'tpu', expected one of auto, openvino, "
+     'tensorrt, torch'),
     ('rgb_topic', 7, 'rgb_topic: got 7, expected a string'),
     ('autostart', 'yes', "autostart: got 'yes', expected a bool"),
 ])
@@ -111,7 +112,7 @@ def test_declared_with_type_range_and_description(ros_domain: int) -> None:
         assert slop.floating_point_range[0].to_value == 10.0 and 'seconds' in slop.description
         assert node.describe_parameter('input_depth').integer_range[0].to_value == 100
         backend = node.describe_parameter('backend')
-        assert backend.additional_constraints == 'one of auto, openvino, torch'
+        assert backend.additional_constraints == 'one of auto, openvino, tensorrt, torch'
         assert node.describe_parameter('autostart').read_only
         out_of_range, of_other_type = node.set_parameters(
             [RosParameter('slop_s', value=11.0), RosParameter('slop_s', value='far')])

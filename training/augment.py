@@ -25,6 +25,8 @@ class Augmentation:
     """What is drawn at random for each sample; the default is the paper's. Ranges are uniform.
 
     crop: side of the square that is cut out, None for the whole image.
+    focus: share of the crops that are laid around a labelled pixel other than background, whose
+    class is drawn first, so that rare classes are seen as often as frequent ones.
     flips: one of these is drawn; ('none',) never flips. rotate: draw one of four quarter turns.
     scale: range of magnification before the crop (1.6: objects 1.6 times larger).
     brightness: range of the factor on the visible image; gamma: of its exponent; colour: each
@@ -37,6 +39,7 @@ class Augmentation:
     """
 
     crop: int | None = 256
+    focus: float = 0.0
     flips: tuple[str, ...] = FLIPS
     rotate: bool = True
     scale: Range = UNCHANGED
@@ -53,6 +56,8 @@ class Augmentation:
                 object.__setattr__(self, entry.name, tuple(getattr(self, entry.name)))
         if self.crop is not None and self.crop < 1:
             raise ValueError(f"crop must be 1 pixel or more, or None; got {self.crop}")
+        if not 0 <= self.focus <= 1:
+            raise ValueError(f"focus must be in 0..1, got {self.focus}")
         if not self.flips or not set(self.flips) <= set(FLIPS):
             raise ValueError(f"flips must be some of {', '.join(FLIPS)}; got {self.flips}")
         for name in ("scale", "brightness", "gamma", "thermal_gain"):
@@ -99,6 +104,8 @@ def _cut(sample: Sample, how: Augmentation, rng: np.random.Generator) -> Sample:
         side = max(1, round(how.crop / factor))
         window, size = (side, side), (how.crop, how.crop)
         top, left = _place(side, height, rng), _place(side, width, rng)
+        if how.focus and rng.random() < how.focus:
+            top, left = _focus(sample.labels, side, rng) or (top, left)
     reach = min(how.shift, *(length - 1 for length in (*window, height, width)))
     down, right = rng.integers(-reach, reach + 1, size=2) if how.shift else (0, 0)
     smooth = cv2.INTER_AREA if size[0] < window[0] else cv2.INTER_LINEAR
@@ -117,6 +124,26 @@ def _place(side: int, length: int, rng: np.random.Generator) -> int:
     """First pixel of a window: anywhere inside the image, or of the image inside the window."""
     room = length - side
     return int(rng.integers(min(0, room), max(0, room) + 1))
+
+
+def _focus(labels: Image | None, side: int, rng: np.random.Generator) -> tuple[int, int] | None:
+    """First pixel of a window inside the image that holds a pixel of a foreground class.
+
+    The class is drawn among those of the image, then its pixel, then the window around it. None
+    where there is no such pixel or the window is larger than the image.
+    """
+    if labels is None or side > min(labels.shape):
+        return None
+    classes = [c for c in np.unique(labels) if c not in (0, IGNORE)]
+    if not classes:
+        return None
+    places = np.flatnonzero(labels == classes[rng.integers(len(classes))])
+    pixel = np.unravel_index(places[rng.integers(len(places))], labels.shape)
+    first = [
+        int(np.clip(p - rng.integers(side), 0, length - side))
+        for p, length in zip(pixel, labels.shape, strict=True)
+    ]
+    return first[0], first[1]
 
 
 def _window(

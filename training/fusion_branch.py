@@ -1,125 +1,162 @@
-"""Train the fusion branch of a light network alone, on top of trained weights.
+"""Train the fusion branch of a light network alone, on top of trained segmentation.
 
-    python -m training.fusion_branch --start runs/street/model.safetensors --data street_rgbt \\
-        --out runs/street/fused.safetensors --steps 160
+    python -m training.fusion_branch --recipe street_lite --data street_rgbt=DIR \\
+        --start runs/stage2/model.safetensors --out runs/fusion
 
-What the labels depend on keeps its weights. The branch starts as the pixel-wise maximum
-(`training.fusion_start`) and learns with the fusion loss of Eq. 15 and 16. Statistics of batch
-normalisation stay as they are.
+What the labels depend on keeps its weights, and statistics of batch normalisation stay as they
+are. The branch starts as the clearer maximum of both images (`training.fusion_start`) and learns
+with the fusion loss of Eq. 15 and 16 against that target. Writes `model.safetensors`, the whole
+network; --start may be a network that was trained without fusion.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
-from tqdm import tqdm
+from torch import Tensor, nn
 
 from mafs_ros.model import build_model
 from mafs_ros.model.mafs import Mafs
-from mafs_ros.model.weights import load_weights, save_weights
-from training.batches import luminance
-from training.data import CropSampler, Pair, read_pairs
-from training.datasets import open_dataset
-from training.fusion_start import start_as_maximum
-from training.losses import gradient_loss, intensity_loss
-from training.trainer import schedule, update_average
-
-# Against 1 for the intensity term. With 0.5 the branch drew dark dotted lines along bright edges:
-# an overshoot is the cheapest way to a gradient of the stronger source's size.
-GRADIENT_WEIGHT = 0.05
+from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
+from training.batches import Batch, Crops, full_precision, images, luminance, open_sources, preload
+from training.fusion_start import start_as_clear_maximum
+from training.fusion_target import clear_maximum, tone
+from training.losses import gradient_loss
+from training.recipe import FusionBranch, Recipe, add_arguments, data_folders, recipe_of
+from training.stage1 import describe
+from training.stage2 import validate
+from training.trainer import Learner, Run, fit, make_fabric, setup
 
 
-def main() -> None:
-    """Train and write the whole network again as a model file."""
-    args = _parse()
-    torch.manual_seed(args.seed)
-    network, info = load_weights(args.start)
-    branch = build_model(
-        info.preset,
-        **{**info.config, "num_classes": info.num_classes, "auxiliary": False},
-        segmentation=False,
-    )
-    weights = network.state_dict()
-    branch.load_state_dict({key: weights[key] for key in branch.state_dict()})
-    start_as_maximum(branch)
-    parameters = freeze_all_but_fusion(branch)
-    optimizer = torch.optim.AdamW(parameters, lr=args.lr, weight_decay=0.0)
-    average = copy.deepcopy(branch)
-    pairs = read_pairs(args.data / "train") + simulated_pairs(args.simulated)
-    sampler = CropSampler(pairs, args.crop, args.seed)
-    progress = tqdm(range(args.steps), unit="step")
-    for step in progress:
-        for group in optimizer.param_groups:
-            group["lr"] = args.lr * schedule(step, args.steps)
-        rgb, thermal, _ = sampler.batch(args.batch)
-        fused, visible = branch(rgb, thermal).fused, luminance(rgb)
-        loss = intensity_loss(fused, visible, thermal)
-        loss = loss + GRADIENT_WEIGHT * gradient_loss(fused, visible, thermal)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        update_average(average, branch, min(0.99, step / (step + 10)))
-        progress.set_postfix(loss=f"{loss.item():.4f}")
-    network.load_state_dict(average.state_dict(), strict=False)
-    training = {
-        **info.training,
-        "fusion_branch": f"then alone from the pixel-wise maximum, {args.steps} steps, "
-        f"batch {args.batch}, learning rate {args.lr}, street_rgbt train and "
-        f"{args.simulated} simulated pairs",
-    }
-    save_weights(args.out, network, dataclasses.replace(info, training=training))
+class FusionLearner(Learner):
+    """A network without segmentation of which only the fusion branch learns."""
+
+    def __init__(self, network: Mafs, stage: FusionBranch) -> None:
+        super().__init__()
+        self.network = network
+        self.stage = stage
+        freeze_all_but_fusion(network)
+
+    def train(self, mode: bool = True) -> FusionLearner:
+        super().train(False)  # statistics of batch normalisation stay
+        decoder = self.network.fusion_decoder
+        assert isinstance(decoder, nn.Module)
+        decoder.training = mode  # its output is unclamped in training
+        return self
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        visible, infrared = images(batch)
+        fused = full_precision(self.network(visible, infrared).fused)
+        y = luminance(visible)
+        intensity = nn.functional.l1_loss(fused, clear_maximum(y, infrared))
+        gradient = self.stage.gradient * gradient_loss(fused, tone(y), tone(infrared))
+        return intensity + gradient, {"intensity": intensity, "gradient": gradient}
 
 
-def simulated_pairs(count: int) -> list[Pair]:
-    """Return simulated pairs: their hard edges show what photographs forgive."""
-    if not count:
-        return []
-    dataset = open_dataset("simulation", None, "train", count=count)
-    samples = [dataset[index] for index in range(len(dataset))]
-    return [Pair(s.rgb, s.thermal, (s.labels,)) for s in samples if s.labels is not None]
-
-
-def freeze_all_but_fusion(branch: Mafs) -> list[nn.Parameter]:
-    """Return what is trained: the parameters on which nothing but the fused image depends."""
-    branch.eval().requires_grad_(False)
-    encoder, decoder = branch.encoder, branch.fusion_decoder
+def freeze_all_but_fusion(network: Mafs) -> None:
+    """Leave gradients to what nothing but the fused image depends on. Raises ValueError."""
+    encoder, decoder = network.encoder, network.fusion_decoder
     if decoder is None:
         raise ValueError("this network has no fusion decoder")
-    decoder.train()  # its output stays unclamped
-    modules: list[nn.Module] = [
+    network.requires_grad_(False)
+    for module in (
         encoder.visible_sfe.detail,
         encoder.infrared_sfe.detail,
         encoder.detail_fusion,
         encoder.detail_progressive,
         encoder.refinement,
         decoder,
-    ]
-    for module in modules:
+    ):
         module.requires_grad_(True)
-    return [parameter for parameter in branch.parameters() if parameter.requires_grad]
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def with_fusion(path: Path) -> tuple[Mafs, ModelInfo]:
+    """The network of a model file with a fusion branch, a new one where it has none.
+
+    Raises WeightsError for the file.
+    """
+    trained, info = load_weights(path)
+    config = {key: value for key, value in info.config.items() if key != "fusion"}
+    network = build_model(
+        info.preset, **{**config, "num_classes": info.num_classes, "auxiliary": False}
     )
+    network.load_state_dict({**network.state_dict(), **trained.state_dict()})
+    return network.eval(), dataclasses.replace(info, config=config)
+
+
+def fusion_half(network: Mafs, info: ModelInfo) -> Mafs:
+    """A copy of the network without segmentation, its branch at its start."""
+    half = build_model(
+        info.preset,
+        **{**info.config, "num_classes": info.num_classes, "auxiliary": False},
+        segmentation=False,
+    )
+    weights = network.state_dict()
+    half.load_state_dict({key: weights[key] for key in half.state_dict()})
+    start_as_clear_maximum(half)
+    return half
+
+
+def write(run: Run, scores: dict[str, float], network: Mafs, info: ModelInfo) -> None:
+    """Write the whole network with the branch as it is now."""
+    network.load_state_dict({**network.state_dict(), **run.result.state_dict()})
+    fusion = {key: value for key, value in describe(run).items() if key != "imagenet"}
+    rounded = {name: round(value, 5) for name, value in scores.items() if value == value}
+    info = dataclasses.replace(
+        info,
+        training={**info.training, "fusion_branch": fusion},
+        scores={**info.scores, **rounded},
+    )
+    save_weights(run.out / "model.safetensors", network, info)
+
+
+def train(
+    recipe: Recipe,
+    folders: Mapping[str, Path],
+    out: Path,
+    *,
+    start: Path,
+    resume: bool = False,
+) -> dict:
+    """Train the branch; returns the last scores. Raises ValueError or OSError before it starts."""
+    fabric = make_fabric(recipe.fusion_branch.optimisation)
+    datasets = open_sources(recipe, recipe.train, folders)
+    evaluation = open_sources(recipe, recipe.evaluation, folders)
+    torch.manual_seed(recipe.seed)
+    network, info = with_fusion(start)
+    learner = FusionLearner(fusion_half(network, info), recipe.fusion_branch)
+    crops = Crops(datasets, recipe.augmentation, recipe.seed)
+    run = setup(fabric, learner, recipe, "fusion_branch", out, len(crops), resume=resume)
+    if recipe.cache:
+        preload(datasets)
+    finish = partial(write, network=network, info=info)
+    return fit(run, crops, partial(validate, evaluation), finish)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train as the options say."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.fusion_branch",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
     parser.add_argument("--start", type=Path, required=True, help="model file to start from")
-    parser.add_argument("--data", type=Path, required=True, help="folder street_rgbt")
-    parser.add_argument("--out", type=Path, required=True, help="model file to write")
-    parser.add_argument("--steps", type=int, default=160)
-    parser.add_argument("--simulated", type=int, default=40, help="simulated pairs to add")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--crop", type=int, default=256)
-    parser.add_argument("--lr", type=float, default=3e-4)
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    args = parser.parse_args(argv)
+    try:
+        recipe, folders = recipe_of(args), data_folders(args.data)
+        train(recipe, folders, args.out, start=args.start, resume=args.resume)
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -152,6 +152,24 @@ def cross_entropy(
     return total / w[target[target != IGNORE]].sum().clamp_min(torch.finfo(w.dtype).tiny)
 
 
+def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """One minus the soft Dice overlap, mean over the classes that the labels have.
+
+    L = 1 - mean over k of 2 sum p_k y_k / (sum p_k + sum y_k), sums over the valid pixels of the
+    whole batch, p = softmax of the logits, y = one-hot labels (Milletari et al., V-Net, 2016). A
+    batch without one valid pixel gives 0.
+    """
+    valid = (labels != IGNORE)[:, None]
+    probability = _at_least_float32(logits).softmax(1) * valid
+    classes = torch.arange(logits.shape[1], device=labels.device)[:, None, None]
+    wanted = (labels[:, None] == classes).to(probability)
+    overlap = (probability * wanted).sum((0, 2, 3))
+    size = probability.sum((0, 2, 3)) + wanted.sum((0, 2, 3))
+    there = wanted.sum((0, 2, 3)) > 0
+    losses = 1 - 2 * overlap / size.clamp_min(1e-6)
+    return (losses * there).sum() / there.sum().clamp_min(1)
+
+
 def one_hot_bce(
     logits: Tensor, target: Tensor, positive_weights: Sequence[float] | Tensor | None = None
 ) -> Tensor:

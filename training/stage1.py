@@ -144,6 +144,7 @@ def describe(run: Run) -> dict[str, Any]:
         "program": f"training.{run.stage}",
         "about": recipe.about,
         "data": [f"{source.kind} {source.split}" for source in recipe.train],
+        "scored_on": [f"{source.kind} {source.split}" for source in recipe.evaluation],
         "imagenet": Path(recipe.imagenet).name if recipe.imagenet else None,
         "steps": run.step,
         "batch": plan.batch,

@@ -33,7 +33,7 @@ from mafs_ros.model.weights import WeightsError, load_weights
 from training.batches import Batch, Crops, dtype_of, full_precision, images, open_sources, preload
 from training.datasets import IGNORE, Dataset
 from training.evaluate import Prediction, batch_of, empty_scores, label_map, teacher_image
-from training.losses import cross_entropy, ohem_cross_entropy
+from training.losses import cross_entropy, dice_loss, ohem_cross_entropy
 from training.recipe import (
     Recipe,
     Segmentation,
@@ -79,10 +79,12 @@ class TeacherLearner(Learner):
 
 
 def segmentation_loss(logits: Tensor, labels: Tensor, how: Segmentation) -> Tensor:
-    """OHEM or class-weighted cross-entropy of logits [B, K, H, W]."""
+    """OHEM or class-weighted cross-entropy of logits [B, K, H, W], with Dice if asked for."""
     if how.loss == "ohem":
-        return ohem_cross_entropy(logits, labels, how.thresh, how.n_min)
-    return cross_entropy(logits, labels, how.class_weights)
+        loss = ohem_cross_entropy(logits, labels, how.thresh, how.n_min)
+    else:
+        loss = cross_entropy(logits, labels, how.class_weights)
+    return loss + how.dice * dice_loss(logits, labels) if how.dice else loss
 
 
 def check_class_weights(how: Segmentation, num_classes: int) -> None:

@@ -39,6 +39,7 @@ from training.sync_norm import synchronise_norms
 
 CHECKPOINT = "checkpoint.pt"
 LOG_EVERY = 20
+STAGES = ("stage1", "teacher", "stage2", "fusion_branch")  # sections of a recipe
 MARGIN_BYTES = 100 << 20  # logs and pictures
 # What a resumed run may have different: how long it is and what changes no number.
 MAY_CHANGE = (
@@ -435,7 +436,7 @@ def load_checkpoint(run: Run) -> None:
 def settings(run: Run) -> dict[str, Any]:
     """Every setting that changes the numbers of this stage, `key.key` -> value."""
     recipe = dataclasses.asdict(run.recipe)
-    stages = {name: recipe.pop(name) for name in ("stage1", "teacher", "stage2")}
+    stages = {name: recipe.pop(name) for name in STAGES}
     flat = flatten({**recipe, **stages[run.stage]})
     flat = {key: value for key, value in flat.items() if key not in MAY_CHANGE}
     return json.loads(json.dumps(flat))

@@ -6,15 +6,22 @@ import importlib.metadata
 import importlib.util
 from pathlib import Path
 
+from mafs_ros.backends import BACKENDS, PRECISIONS
+from mafs_ros.engine.cache import usable
 from mafs_ros.engine.interface import Engine
 
-BACKENDS = ("openvino", "torch")  # in the order that `auto` prefers
-
-__all__ = ["BACKENDS", "BackendError", "Engine", "available_backends", "create_engine"]
+__all__ = [
+    "BACKENDS",
+    "PRECISIONS",
+    "BackendError",
+    "Engine",
+    "available_backends",
+    "create_engine",
+]
 
 
 class BackendError(ValueError):
-    """A backend that is unknown or not installed; the message lists what there is."""
+    """A backend or precision that is unknown or not there; the message lists what there is."""
 
 
 def available_backends() -> dict[str, str]:
@@ -23,13 +30,21 @@ def available_backends() -> dict[str, str]:
 
 
 def create_engine(
-    backend: str, weights: Path, *, threads: int = 0, cache_dir: Path | None = None
+    backend: str,
+    weights: Path,
+    *,
+    precision: str = "auto",
+    threads: int = 0,
+    cache_dir: Path | None = None,
 ) -> Engine:
     """Load a model file into an engine.
 
-    backend: 'openvino', 'torch', or 'auto': the GPU through torch where there is one, else the
-        first available of `BACKENDS`. threads: CPU threads, 0 for the backend's choice.
-    cache_dir: folder for converted graphs, None to keep nothing.
+    backend: one of `BACKENDS`, or 'auto': the GPU through torch where there is one, else openvino
+        where it is installed, else torch. Not tensorrt, which may build for minutes and has not
+        run on a GPU yet: it has to be asked for. precision: one of `PRECISIONS[backend]`, or
+        'auto' for the engine's choice. threads: CPU threads, 0 for the backend's choice.
+    cache_dir: folder for compiled engines (`mafs_ros.engine.cache`), None to keep nothing; one
+        that cannot be written is a warning on the log.
 
     Raises BackendError, and WeightsError for the model file.
     """
@@ -39,28 +54,47 @@ def create_engine(
         raise BackendError(f"unknown backend {name!r}: choose one of auto, {', '.join(BACKENDS)}")
     if found[name].startswith("not available"):
         raise BackendError(f"backend {name!r} is {found[name]}")
+    if precision not in ("auto", *PRECISIONS[name]):
+        raise BackendError(
+            f"backend {name!r} has no precision {precision!r}: choose one of auto, "
+            + ", ".join(PRECISIONS[name])
+        )
+    cache_dir = usable(cache_dir)
     if name == "openvino":
         from mafs_ros.engine.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(Path(weights), threads, cache_dir)
+        return OpenVinoEngine(Path(weights), threads, cache_dir, precision)
+    if name == "tensorrt":
+        from mafs_ros.engine.tensorrt import TensorRtEngine
+
+        return TensorRtEngine(Path(weights), cache_dir, precision)
     from mafs_ros.engine.torch import TorchEngine
 
     return TorchEngine(Path(weights), threads)
 
 
 def _choose() -> str:
-    if importlib.util.find_spec("torch") is not None:
-        import torch
-
-        if torch.cuda.is_available():
-            return "torch"
-    available = [name for name in BACKENDS if not _version(name).startswith("not available")]
-    if not available:
-        raise BackendError("no backend is installed: `pip install openvino` or torch")
-    return available[0]
+    if importlib.util.find_spec("torch") is not None and _cuda():
+        return "torch"
+    for name in ("openvino", "torch"):
+        if not _version(name).startswith("not available"):
+            return name
+    raise BackendError("no backend is installed: `pip install openvino` or torch")
 
 
 def _version(name: str) -> str:
-    if importlib.util.find_spec(name) is None:
-        return f"not available: the Python package {name!r} is not installed"
-    return importlib.metadata.version(name)
+    package = {"tensorrt": "torch_tensorrt"}.get(name, name)
+    if importlib.util.find_spec(package) is None:
+        return f"not available: the Python package {package!r} is not installed"
+    if name == "tensorrt" and not _cuda():
+        return "not available: PyTorch finds no CUDA device"
+    # A package may come in a distribution of another name: torch-tensorrt-rtx.
+    return importlib.metadata.version(
+        importlib.metadata.packages_distributions().get(package, [package])[0]
+    )
+
+
+def _cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

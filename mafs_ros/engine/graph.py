@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mafs_ros.engine.half import halved
 from mafs_ros.model.mafs import Mafs
+
+TYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
 
 class DeployedGraph(nn.Module):
@@ -17,23 +20,31 @@ class DeployedGraph(nn.Module):
     place of the visible one, chroma stays (YCrCb as in the paper's release; architecture notes,
     section 11), rounded and clamped to 0..255.
 
-    Raises ValueError for a network that lacks one of the tasks.
+    precision: 'fp32', or 'fp16' for a copy of the network in half precision (see `half`); the
+    ends and the picture's arithmetic stay as they are.
+
+    Raises ValueError for a network that lacks one of the tasks, or another precision.
     """
 
-    def __init__(self, network: Mafs) -> None:
+    def __init__(self, network: Mafs, precision: str = "fp32") -> None:
         super().__init__()
         if network.fusion_decoder is None or network.segmentation_decoder is None:
             raise ValueError("deployment needs a network with both fusion and segmentation")
-        self.network = network.eval()
+        if precision not in TYPES:
+            raise ValueError(f"precision must be one of {', '.join(TYPES)}, got {precision!r}")
+        network.eval()
         if network.segmentation_decoder.auxiliary is not None:
             network.segmentation_decoder.auxiliary = None  # training only
+        self.dtype = TYPES[precision]
+        self.network = halved(network) if precision == "fp16" else network
 
     def forward(self, rgb: Tensor, thermal: Tensor) -> tuple[Tensor, Tensor]:
-        visible = rgb.permute(0, 3, 1, 2).to(torch.float32) / 255
-        infrared = thermal[:, None].to(torch.float32) / 255
-        output = self.network(visible, infrared)
-        labels = output.logits.argmax(1).to(torch.uint8)
-        return fused_image(visible, output.fused), labels
+        # TensorRT casts bytes from and to floats, first and last, and does nothing else with them.
+        visible = rgb.to(torch.float32).permute(0, 3, 1, 2) / 255
+        infrared = thermal.to(torch.float32)[:, None] / 255
+        output = self.network(visible.to(self.dtype), infrared.to(self.dtype))
+        labels = output.logits.argmax(1).to(torch.float32).to(torch.uint8)
+        return fused_image(visible, output.fused.float()), labels
 
 
 def fused_image(visible: Tensor, y: Tensor) -> Tensor:
@@ -41,8 +52,16 @@ def fused_image(visible: Tensor, y: Tensor) -> Tensor:
 
     visible [B, 3, H, W] and the fused luminance y [B, 1, H, W], both in 0..1.
     """
-    fused = replace_luminance(visible * 255, y * 255).round().clamp(0, 255).to(torch.uint8)
-    return fused.permute(0, 2, 3, 1).contiguous()
+    fused = replace_luminance(visible * 255, y * 255).permute(0, 2, 3, 1)
+    return fused.round().clamp(0, 255).contiguous().to(torch.uint8)
+
+
+def example_images(
+    shape: tuple[int, ...], device: torch.device | str
+) -> tuple[Tensor, Tensor]:
+    """Return images of a shape (batch, height, width), to export a graph with."""
+    rgb = torch.zeros((*shape, 3), dtype=torch.uint8, device=device)
+    return rgb, torch.zeros(shape, dtype=torch.uint8, device=device)
 
 
 def replace_luminance(rgb: Tensor, y: Tensor) -> Tensor:
@@ -50,12 +69,11 @@ def replace_luminance(rgb: Tensor, y: Tensor) -> Tensor:
 
     Y = 0.299 R + 0.587 G + 0.114 B, Cr = 0.713 (R - Y), Cb = 0.564 (B - Y) and back by
     R = Y + 1.403 Cr, G = Y - 0.714 Cr - 0.344 Cb, B = Y + 1.773 Cb. With chroma kept this is
-    linear in (R, G, B, Y), so it is one 1x1 convolution; |Cr| and |Cb| never reach the release's
+    linear in (R, G, B, Y): one 1x1 convolution and a sum; |Cr| and |Cb| never reach the release's
     clamp at half the range. The result may leave the range: the caller clamps.
     """
     luma = torch.tensor([0.299, 0.587, 0.114])
     cr = 0.713 * (torch.tensor([1.0, 0.0, 0.0]) - luma)
     cb = 0.564 * (torch.tensor([0.0, 0.0, 1.0]) - luma)
     chroma = torch.stack([1.403 * cr, -0.714 * cr - 0.344 * cb, 1.773 * cb])
-    weight = torch.cat([chroma, torch.ones(3, 1)], 1)[:, :, None, None].to(rgb)
-    return F.conv2d(torch.cat([rgb, y], 1), weight)
+    return F.conv2d(rgb, chroma[:, :, None, None].to(rgb)) + y

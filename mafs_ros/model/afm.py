@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mafs_ros.model.layers import ConvNorm
+from mafs_ros.model.layers import ConvNorm, spatial_mean
 
 
 class ShallowFusion(nn.Module):
@@ -15,7 +15,9 @@ class ShallowFusion(nn.Module):
     1x1 maps, so training needs a batch of at least 2.
     """
 
-    def __init__(self, inputs: int, width: int, layers: int = 3, kernel: int = 3) -> None:
+    def __init__(
+        self, inputs: int, width: int, layers: int = 3, kernel: int = 3, reduction: int = 4
+    ) -> None:
         super().__init__()
         self.visible = _refine(inputs, width, layers, kernel)
         self.infrared = _refine(inputs, width, layers, kernel)
@@ -24,16 +26,16 @@ class ShallowFusion(nn.Module):
             ConvNorm(width // 2, 2 * width, 1, bias=True, activation=nn.Sigmoid()),
         )
         self.gather = ConvNorm(2 * width, width, 1, bias=True, activation=nn.ReLU())
-        self.local_weight = _bottleneck(width)
-        self.global_weight = _bottleneck(width)
+        self.local_weight = _bottleneck(width, reduction)
+        self.global_weight = _bottleneck(width, reduction)
 
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
         visible, infrared = self.visible(visible), self.infrared(infrared)
-        means = [x.mean((2, 3), keepdim=True) for x in (visible, infrared)]
+        means = [spatial_mean(x, keepdim=True) for x in (visible, infrared)]
         gain_visible, gain_infrared = (1 + self.recalibrate(torch.cat(means, 1))).chunk(2, 1)
         visible, infrared = visible * gain_visible, infrared * gain_infrared
         gathered = self.gather(torch.cat([visible, infrared], 1))
-        pooled = gathered.mean((2, 3), keepdim=True)
+        pooled = spatial_mean(gathered, keepdim=True)
         weight = torch.sigmoid(self.local_weight(gathered) * self.global_weight(pooled))
         return infrared + weight * (visible - infrared)
 
@@ -41,7 +43,9 @@ class ShallowFusion(nn.Module):
 class MeanFusion(nn.Module):
     """Ablation of AFM: convolve each modality and add them; same shapes as ShallowFusion."""
 
-    def __init__(self, inputs: int, width: int, layers: int = 3, kernel: int = 3) -> None:
+    def __init__(
+        self, inputs: int, width: int, layers: int = 3, kernel: int = 3, reduction: int = 4
+    ) -> None:
         super().__init__()
         self.visible = _refine(inputs, width, layers, kernel)
         self.infrared = _refine(inputs, width, layers, kernel)
@@ -60,8 +64,8 @@ def _refine(inputs: int, width: int, layers: int, kernel: int) -> nn.Sequential:
     )
 
 
-def _bottleneck(width: int) -> nn.Sequential:
+def _bottleneck(width: int, reduction: int) -> nn.Sequential:
     return nn.Sequential(
-        ConvNorm(width, width // 4, 1, bias=True, activation=nn.ReLU()),
-        ConvNorm(width // 4, width, 1, bias=True),
+        ConvNorm(width, width // reduction, 1, bias=True, activation=nn.ReLU()),
+        ConvNorm(width // reduction, width, 1, bias=True),
     )

@@ -29,10 +29,10 @@ class DeepFusion(nn.Module):
 
     @staticmethod
     def _channel_attention(x: Tensor) -> Tensor:
-        rows = x.flatten(2)
+        rows = x.flatten(2).float()  # the energy is beyond half precision
         energy = rows @ rows.transpose(1, 2)
         attention = torch.softmax(energy.amax(-1, keepdim=True) - energy, -1)
-        return (attention @ rows).view_as(x)
+        return (attention @ rows).view_as(x).to(x.dtype)
 
 
 class SumFusion(nn.Module):

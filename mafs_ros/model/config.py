@@ -11,13 +11,15 @@ class MafsConfig:
 
     backbone: a name in `mafs_ros.model.backbones.BACKBONES`, used once per modality.
     num_classes: channels of the logits, background included.
-    detail_stride: stride of the full-resolution branch. 1 as in the paper; 2 moves each 2x2
-        pixel cell into channels first and back at the end, so that no convolution runs at
-        full resolution.
-    detail_width, detail_kernel, detail_layers: channels, first kernel and number of convolutions
-        of the first tap of the shallow feature extraction.
+    detail_stride: stride of the full-resolution branch, 1 in the paper. s > 1 starts with an
+        s x s convolution of stride s and ends by moving channels into s x s pixel cells, so that
+        nothing between runs at full resolution.
+    detail_width, detail_kernel, detail_layers: channels, first kernel (at stride 1) and number of
+        convolutions of the first tap of the shallow feature extraction.
     own_stem: the shallow feature extraction replaces the backbone's first convolution (paper);
         False keeps the backbone's own stem on the image.
+    shallow_stride: stride at which the stem's features are fused, 2 in the paper; they are
+        averaged down to a larger one.
     dem_levels: where modality interaction (DEM) stands: 0 after the stem, 1 to 3 after that
         backbone stage. The paper has all four.
     dem_kernel: size of DEM's grouped convolution.
@@ -26,7 +28,8 @@ class MafsConfig:
     cam, afm: fuse deep and shallow features by CAM and AFM; False adds them instead.
     phf: condition shallow features on deep ones by PHF; False adds them instead.
     fusion_width, fusion_kernel: channels of the fusion branch, kernel of AFM and PHF.
-    afm_layers: convolutions per modality in AFM.
+    afm_layers, afm_reduction: convolutions per modality in AFM; how much narrower the bottleneck
+        of its weights is.
     dsrm_blocks: convolutions of the densely connected refinement.
     inn_blocks, inn_units, inn_skip: invertible blocks, convolution units per transform, and the
         number of leading blocks whose output is not gathered at the end.
@@ -37,6 +40,8 @@ class MafsConfig:
     segmentation_width: channels of the segmentation decoder.
     norm_groups: groups of GroupNorm in the pixel decoder.
     segmentation_stride: stride of the last segmentation features (2 in the paper).
+    subpixel_logits: the last convolution gives the logits of all pixels of a cell of that stride;
+        False (paper) resizes bilinearly.
     mst: multi-scale transformer in the segmentation decoder; False resizes and adds instead.
     aspp_dilations, arm_dilations: dilation rates.
     separable: depthwise-separable 3x3 convolutions in the decoders.
@@ -51,6 +56,7 @@ class MafsConfig:
     detail_kernel: int = 7
     detail_layers: int = 2
     own_stem: bool = True
+    shallow_stride: int = 2
     dem_levels: tuple[int, ...] = (0, 1, 2, 3)
     dem_kernel: int = 7
     released_dem_gate: bool = False
@@ -60,6 +66,7 @@ class MafsConfig:
     fusion_width: int = 32
     fusion_kernel: int = 3
     afm_layers: int = 3
+    afm_reduction: int = 4
     dsrm_blocks: int = 4
     inn_blocks: int = 5
     inn_units: int = 2
@@ -69,6 +76,7 @@ class MafsConfig:
     segmentation_width: int = 64
     norm_groups: int = 32
     segmentation_stride: int = 2
+    subpixel_logits: bool = False
     mst: bool = True
     aspp_dilations: tuple[int, ...] = (1, 2, 3, 4)
     arm_dilations: tuple[int, ...] = (1, 2, 4, 8)
@@ -82,16 +90,17 @@ PRESETS: dict[str, dict[str, object]] = {
     "mafs": {},
     "mafs-lite": {
         "backbone": "efficientnet_lite0_slim",
-        "detail_stride": 2,
-        "detail_width": 16,
-        "detail_kernel": 1,
+        "detail_stride": 4,
+        "detail_width": 32,
         "detail_layers": 1,
         "own_stem": False,
-        "dem_levels": (1, 2, 3),
+        "shallow_stride": 4,
+        "dem_levels": (2, 3),
         "dem_kernel": 3,
-        "fusion_width": 16,
+        "fusion_width": 32,
         "fusion_kernel": 1,
         "afm_layers": 1,
+        "afm_reduction": 2,
         "dsrm_blocks": 1,
         "inn_blocks": 1,
         "inn_units": 1,
@@ -101,6 +110,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "segmentation_width": 32,
         "norm_groups": 8,
         "segmentation_stride": 4,
+        "subpixel_logits": True,
         "aspp_dilations": (2,),
         "arm_dilations": (1, 3),
         "separable": True,

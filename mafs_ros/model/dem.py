@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mafs_ros.model.layers import spatial_mean
+
 
 class ModalityInteraction(nn.Module):
     """Exchange complementary features of the modalities, gated by their channel similarity.
@@ -17,7 +19,8 @@ class ModalityInteraction(nn.Module):
         one sample's output depends on the others in its batch (architecture notes, 3.4); it needs
         B <= C. The default is the diagonal: one gate per sample and channel.
 
-    The pooled vectors are divided by their norm without an epsilon, as released.
+    The pooled vectors are divided by their norm without an epsilon, as released, and the gate is
+    made of them in fp32 whatever the features are.
     """
 
     def __init__(self, channels: int, kernel: int = 7, *, released_gate: bool = False) -> None:
@@ -36,7 +39,7 @@ class ModalityInteraction(nn.Module):
 
     def forward(self, visible: Tensor, infrared: Tensor) -> tuple[Tensor, Tensor]:
         gate = self._gate(self._signature(visible), self._signature(infrared))
-        gate = gate[:, :, None, None]
+        gate = gate.to(visible.dtype)[:, :, None, None]
         shared_visible, shared_infrared = visible * gate, infrared * gate
         mixed = self.mix(torch.cat([shared_visible, shared_infrared], 1))
         weight = self.weight_up(F.gelu(self.weight_down(mixed.amax((2, 3)))))
@@ -49,7 +52,7 @@ class ModalityInteraction(nn.Module):
         return visible * share + infrared_share, infrared_share
 
     def _signature(self, x: Tensor) -> Tensor:
-        pooled = self.similarity_up(F.gelu(self.similarity_down(x.mean((2, 3)))))
+        pooled = self.similarity_up(F.gelu(self.similarity_down(spatial_mean(x)))).float()
         return pooled / pooled.norm(dim=1, keepdim=True)
 
     def _gate(self, visible: Tensor, infrared: Tensor) -> Tensor:

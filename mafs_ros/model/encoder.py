@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mafs_ros.model.afm import MeanFusion, ShallowFusion
 from mafs_ros.model.backbones import build_backbone
@@ -21,7 +22,7 @@ class Encoded(NamedTuple):
 
     fusion: refined features [B, fusion_width, H/s, W/s], s = `detail_stride`; None without fusion.
     detail: the same from before PHF and refinement.
-    shallow: PHF features [B, fusion_width, H/2, W/2].
+    shallow: PHF features [B, fusion_width, H/t, W/t], t = `shallow_stride`.
     deep: fused F3 (and F4 to F6 with segmentation) [B, segmentation_width, H/4.. H/32, ..].
     """
 
@@ -67,11 +68,13 @@ class Encoder(nn.Module):
         shallow = ShallowFusion if config.afm else MeanFusion
         progressive = ProgressiveFusion if config.phf else AddedFusion
         width, kernel = config.fusion_width, config.fusion_kernel
-        self.stem_fusion = shallow(stem_width, width, config.afm_layers, kernel)
+        afm = (config.afm_layers, kernel, config.afm_reduction)
+        self.pool = config.shallow_stride // 2
+        self.stem_fusion = shallow(stem_width, width, *afm)
         self.stem_progressive = progressive(width, config.segmentation_width, kernel)
         self.fusion = config.fusion
         if config.fusion:
-            self.detail_fusion = shallow(config.detail_width, width, config.afm_layers, kernel)
+            self.detail_fusion = shallow(config.detail_width, width, *afm)
             self.detail_progressive = progressive(width, width, kernel)
             self.refinement = DenseRefinement(
                 width, config.dsrm_blocks, separable=config.separable
@@ -83,7 +86,7 @@ class Encoder(nn.Module):
         v = self.visible_trunk.stem(visible_stem)
         i = self.infrared_trunk.stem(infrared_stem)
         v, i = self._interact(0, v, i)
-        stem = self.stem_fusion(v, i)
+        stem = self.stem_fusion(self._pooled(v), self._pooled(i))
         deep = []
         for stage in range(self.depth):
             v = self.visible_trunk.stage(stage, v)
@@ -96,6 +99,9 @@ class Encoder(nn.Module):
         detail = self.detail_fusion(visible_detail, infrared_detail)
         refined = self.refinement(self.detail_progressive(detail, shallow))
         return Encoded(refined, detail, shallow, deep)
+
+    def _pooled(self, stem: Tensor) -> Tensor:
+        return F.avg_pool2d(stem, self.pool) if self.pool > 1 else stem
 
     def _interact(self, level: int, v: Tensor, i: Tensor) -> tuple[Tensor, Tensor]:
         return self.interaction[str(level)](v, i) if str(level) in self.interaction else (v, i)

@@ -157,6 +157,8 @@ class FusionDecoder(nn.Module):
         gathered = 1 + config.inn_blocks - config.inn_skip + config.detail_skip
         self.gather = nn.Conv2d(width * gathered, width, 1)
         self.output = nn.Conv2d(width, self.stride**2, 3, padding=1)
+        if self.stride > 1:
+            self.output.padding_mode = "replicate"  # a black cell would show in its neighbours
 
     def forward(self, features: Tensor, detail: Tensor) -> Tensor:
         gathered, x = [features], features

@@ -79,9 +79,19 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        pixels_last = x.permute(0, 2, 3, 1)
-        normed = F.layer_norm(pixels_last, self.weight.shape, self.weight, self.bias, 1e-5)
-        return normed.permute(0, 3, 1, 2)
+        # Written out: engines copy the map twice for a layer norm over the first axis.
+        centred = x - x.mean(1, keepdim=True)
+        scale = torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-5)
+        weight, bias = self.weight[:, None, None], self.bias[:, None, None]
+        return centred * scale * weight + bias
+
+
+def spatial_mean(x: Tensor, *, keepdim: bool = False) -> Tensor:
+    """Return the mean [B, C] of every map of [B, C, H, W], summed in fp32; keepdim: [B, C, 1, 1].
+
+    The sum over a map may be beyond what half precision holds.
+    """
+    return x.mean((2, 3), keepdim=keepdim, dtype=torch.float32).to(x.dtype)
 
 
 def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:

@@ -6,6 +6,8 @@ al., CVPR 2022), the feed-forward part is locally enhanced (LeFF).
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -27,12 +29,24 @@ class ChannelAttention(nn.Module):
         self.project = nn.Conv2d(width, width, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = (
-            part.unflatten(1, (self.heads, -1)).flatten(3) for part in self.qkv(x).chunk(3, 1)
-        )
-        query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
+        query, key, value = self._query_key_value(x)
+        # In fp32, whatever the features are: the sums over a map are beyond half precision.
+        query, key = F.normalize(query.float(), dim=-1), F.normalize(key.float(), dim=-1)
         attention = torch.softmax(query @ key.transpose(-2, -1) * self.temperature, -1)
+        attention = attention.to(x.dtype)
         return self.project((attention @ value).reshape(x.shape))
+
+    def _query_key_value(self, x: Tensor) -> list[Tensor]:
+        """Each [B, heads, width / heads, H W]; split by weights, as engines copy split maps."""
+        mixed, spread_out = cast(tuple[nn.Conv2d, nn.Conv2d], tuple(self.qkv))
+        pointwise, depthwise = mixed.weight.chunk(3), spread_out.weight.chunk(3)
+        width = x.shape[1]
+        return [
+            F.conv2d(F.conv2d(x, mix), spread, padding=1, groups=width)
+            .unflatten(1, (self.heads, -1))
+            .flatten(3)
+            for mix, spread in zip(pointwise, depthwise, strict=True)
+        ]
 
 
 class LocalFeedForward(nn.Module):

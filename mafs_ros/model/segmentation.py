@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from mafs_ros.model.arm import AuxiliaryFusion, Classifier, DilatedBlock
 from mafs_ros.model.aspp import DilatedContext
 from mafs_ros.model.config import MafsConfig
-from mafs_ros.model.layers import ConvNorm, resize, scale_size
+from mafs_ros.model.layers import ConvNorm, conv, resize, scale_size
 from mafs_ros.model.mst import MultiScaleTransformer, SummedScales
 from mafs_ros.model.pixel_decoder import PixelDecoder
 
@@ -17,22 +17,26 @@ from mafs_ros.model.pixel_decoder import PixelDecoder
 class SegmentationHead(nn.Module):
     """Logits from features weighted by a learned foreground map.
 
-    [B, width, h, w] -> [B, num_classes, h * stride, w * stride].
+    [B, width, h, w] -> [B, num_classes, h * stride, w * stride]. subpixel: every pixel of a cell
+    has logits of its own, else they are resized.
     """
 
-    def __init__(self, width: int, num_classes: int, stride: int) -> None:
+    def __init__(self, width: int, num_classes: int, stride: int, *, subpixel: bool) -> None:
         super().__init__()
-        self.stride = stride
+        self.stride, self.subpixel = stride, subpixel
         self.binary_features = ConvNorm(width, width // 4, 1, activation=nn.ReLU6())
         self.binary = nn.Conv2d(width // 4, 2, 3, padding=1)
         self.semantic_features = ConvNorm(width, width, 1, activation=nn.ReLU6())
-        self.semantic = nn.Conv2d(width, num_classes, 3, padding=1)
+        pixels = stride**2 if subpixel else 1
+        self.semantic = conv(width, num_classes * pixels, separable=subpixel)
 
     def forward(self, x: Tensor) -> Tensor:
         background, foreground = self.binary(self.binary_features(x)).chunk(2, 1)
         # The release divides plain exponentials, which overflow; this is the same number.
         weighted = x * torch.sigmoid(foreground - background)
         logits = self.semantic(self.semantic_features(weighted))
+        if self.subpixel:
+            return F.pixel_shuffle(logits, self.stride)
         return resize(logits, scale_size(logits, self.stride), align_corners=True)
 
 
@@ -67,7 +71,7 @@ class AuxiliaryHeads(nn.Module):
 class SegmentationDecoder(nn.Module):
     """Segment from fused features (paper, section III-D).
 
-    shallow: PHF features [B, fusion_width, H/2, W/2]; features: F3 to F6
+    shallow: PHF features [B, fusion_width, H/t, W/t], t = `shallow_stride`; features: F3 to F6
     [B, segmentation_width, H/4..H/32, ..]. Returns (logits [B, num_classes, H, W], auxiliary
     maps as in `AuxiliaryHeads`, empty where the config or evaluation mode leaves them out).
     """
@@ -85,9 +89,14 @@ class SegmentationDecoder(nn.Module):
         self.dilated = DilatedBlock(
             config.fusion_width + width, width, config.arm_dilations, separable=separable
         )
-        self.head = SegmentationHead(width, config.num_classes, config.segmentation_stride)
+        self.head = SegmentationHead(
+            width,
+            config.num_classes,
+            config.segmentation_stride,
+            subpixel=config.subpixel_logits,
+        )
         self.auxiliary = AuxiliaryHeads(config) if config.auxiliary else None
-        self.pool = config.segmentation_stride // 2
+        self.pool = config.segmentation_stride // config.shallow_stride
 
     def forward(
         self, shallow: Tensor, features: list[Tensor]

@@ -1,0 +1,257 @@
+"""What people read of a benchmark: Markdown tables and one chart, made from benchmark.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+WIDTH, HEIGHT = 760, 420
+LEFT, RIGHT, TOP, BOTTOM = 64, 200, 24, 48
+COLOURS = ("#6e7781", "#0969da", "#1a7f37", "#cf222e", "#9a6700", "#8250df", "#bf3989", "#0e7c86")
+PROFILE_ROWS = 25
+# In the order in which they pass; as the demo's summary calls them.
+NODE_STEPS = {
+    "transport": "transport: from the camera's publication to the node, and from the node to the "
+    "receiver",
+    "waiting": "waiting: for the worker, after the later image of the pair has arrived",
+    "conversion": "conversion of the messages",
+    "thermal": "thermal scaling",
+    "registration": "registration",
+    "engine": "engine",
+    "publishing": "publishing",
+}
+
+INTRODUCTION = """\
+# Performance
+
+Made by `mafs benchmark` from its `benchmark.json`. Each engine ran in a process of its own, once
+in each round, in turn. Times are of this machine; ratios to plain PyTorch (eager, fp32, contiguous
+tensors) are of the same rounds. GFLOP/s count 2 per multiply-accumulate of convolutions and matrix
+products; the peak is that of a chain of large 3x3 convolutions in OpenVINO. First start: imports,
+weights, conversion, compilation and first call with an empty cache; start: with a filled one.
+Inputs are noise: content does not change the time. No TensorRT engine has been run on a GPU.
+"""
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The whole report."""
+    parts = [
+        INTRODUCTION, machine(report), engines(report), cameras(report), skipped(report),
+        growth(report), node(report["node"]), *map(profile, report["profiles"]),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def machine(report: dict[str, Any]) -> str:
+    about, peaks = report["machine"], report["peak_gflops"]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    best = ", ".join(f"{name} {value:.0f}" for name, value in peaks.items())
+    return (
+        f"{about['cpu']}, {about['threads']} threads, {about['system']}, {about['date']}; load "
+        f"before the start {about['load_at_start']:.2f}. {versions}.\n\n"
+        f"Measured peak in GFLOP/s (int8: GOP/s): {best}.\n"
+    )
+
+
+def engines(report: dict[str, Any]) -> str:
+    rows = [
+        [
+            row["preset"], size(row), row["engine"], f"{row['median_ms']:.1f}",
+            f"{row['p95_ms']:.1f}", f"{row['ratio_to_eager']:.2f}", f"{row['gflops']:.0f}",
+            share_of_peak(row, report["peak_gflops"]), f"{row['rss_mb']:.0f}",
+            f"{row['first_start_s']:.1f}", f"{row['start_s']:.1f}", str(row["rounds"]),
+        ]
+        for row in report["results"] if row["cameras"] == 1
+    ]
+    if not rows:
+        return ""
+    descriptions = dict.fromkeys(
+        f"`{row['engine']}`: {row['description']}" for row in report["results"])
+    head = ["preset", "size", "engine", "median ms", "p95 ms", "times eager", "GFLOP/s",
+            "of peak", "RSS MB", "first start s", "start s", "rounds"]
+    chart = "\n![Median time over image size](performance.svg)\n"
+    return (f"## Engines\n\n{table(head, rows)}\n" + "".join(f"- {d}\n" for d in descriptions)
+            + chart)
+
+
+def share_of_peak(row: dict[str, Any], peaks: dict[str, float]) -> str:
+    """The part of the measured peak of its own precision that an engine reaches."""
+    precision = row["engine"].partition(":")[2] or "fp32"
+    return f"{row['gflops'] / peaks[precision]:.0%}" if precision in peaks else "-"
+
+
+def cameras(report: dict[str, Any]) -> str:
+    if not any(row["cameras"] > 1 for row in report["results"]):
+        return ""
+    rows = [
+        [row["preset"], size(row), row["engine"], str(row["cameras"]),
+         f"{row['median_ms']:.1f}", f"{row['median_ms'] / row['cameras']:.1f}",
+         f"{row['p95_ms']:.1f}", f"{row['ratio_to_eager']:.2f}"]
+        for row in report["results"]
+    ]
+    head = ["preset", "size", "engine", "cameras", "median ms", "ms a camera", "p95 ms",
+            "times eager"]
+    return f"## Several cameras in one call\n\n{table(head, rows)}"
+
+
+def skipped(report: dict[str, Any]) -> str:
+    lines = [f"- {row['engine']}, {row['preset']} {size(row)}: {row['reason']}"
+             for row in report["skipped"]]
+    return "## Not measured\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def growth(report: dict[str, Any]) -> str:
+    """Time over pixels, both relative to the smallest size of a preset."""
+    rows = []
+    for (preset, engine), series in by_engine(report).items():
+        first = series[0]
+        for row in series[1:]:
+            pixels = pixel_count(row) / pixel_count(first)
+            time = row["median_ms"] / first["median_ms"]
+            rows.append([preset, engine, f"{size(first)} to {size(row)}", f"{pixels:.2f}",
+                         f"{time:.2f}", f"{time / pixels - 1:+.0%}"])
+    if not rows:
+        return ""
+    head = ["preset", "engine", "from size to size", "times the pixels", "times the time",
+            "time over pixels"]
+    return f"## Growth with the image size\n\n{table(head, rows)}"
+
+
+def node(summary: dict[str, Any] | None) -> str:
+    if summary is None:
+        return ""
+    steps = {"transport": summary["transport_ms"], **summary["node_steps_ms"]}
+    rows = [[text, f"{steps[name]:.2f}"] for name, text in NODE_STEPS.items()
+            if steps.get(name) is not None]
+    drops = ", ".join(f"{count} {cause}" for cause, count in summary["drops"].items() if count)
+    latency, age, engine = summary["latency_ms"], summary["age_ms"], summary["engine_ms"]
+    return (
+        "## The node, from camera to picture\n\n"
+        f"Two simulated cameras, the node and a receiver as four processes over DDS; "
+        f"{summary['input']}, {summary['pace']}. Engine: {summary['engine']}.\n\n"
+        f"- {summary['frames_out']} frames of {summary['pairs_in']} pairs, "
+        f"{summary['rate_hz']:.2f} frames/s; dropped: {drops or 'none'}\n"
+        f"- latency (later image published to fused image received): median "
+        f"{latency['median']} ms, p95 {latency['p95']} ms\n"
+        f"- age (RGB stamp to fused image received): median {age['median']} ms, "
+        f"p95 {age['p95']} ms\n"
+        f"- engine: median {engine['median']} ms, p95 {engine['p95']} ms; overhead, all but the "
+        f"engine: {summary['overhead_ms']} ms (difference of the medians)\n\n"
+        + table(["step", "median ms"], rows)
+    )
+
+
+def profile(found: dict[str, Any]) -> str:
+    """Of one engine: the slowest modules and the kinds of operations."""
+    modules, kinds = found["modules_ms"], found["kinds_ms"]
+    total = sum(modules.values())
+    shown = list(modules.items())[:PROFILE_ROWS]
+    rows = [[name, f"{ms:.2f}", f"{ms / total:.1%}"] for name, ms in shown]
+    rest = sum(list(modules.values())[PROFILE_ROWS:])
+    if rest:
+        rows.append([f"{len(modules) - PROFILE_ROWS} more", f"{rest:.2f}", f"{rest / total:.1%}"])
+    kind_rows = [[name, f"{ms:.2f}", f"{ms / total:.1%}"]
+                 for name, ms in list(kinds.items())[:PROFILE_ROWS]]
+    return (
+        f"## Profile: {found['preset']} {size(found)}, {found['engine']}\n\n"
+        f"{found['plain_ms']:.1f} ms without the counters, {total:.1f} ms as they add up; runs in "
+        f"{found['precision']}.\n\n" + table(["module", "ms", "share"], rows) + "\n"
+        + table(["operation (kernel)", "ms", "share"], kind_rows)
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def size(row: dict[str, Any]) -> str:
+    height, width = row["size"]
+    return f"{width}x{height}"
+
+
+def pixel_count(row: dict[str, Any]) -> int:
+    return int(row["size"][0]) * int(row["size"][1])
+
+
+def by_engine(report: dict[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """(preset, engine) -> the rows of one camera, smallest size first."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in sorted(report["results"], key=pixel_count):
+        if row["cameras"] == 1:
+            found.setdefault((row["preset"], row["engine"]), []).append(row)
+    return found
+
+
+# The chart -------------------------------------------------------------------------------------
+
+
+def chart(report: dict[str, Any]) -> str:
+    """Median time over pixels, both logarithmic, as SVG; a line for each preset and engine."""
+    series = by_engine(report)
+    rows = [row for rows in series.values() for row in rows]
+    if not rows:
+        return svg("")
+    xs, ys = [pixel_count(row) for row in rows], [row["median_ms"] for row in rows]
+    x_axis = Axis(min(xs) / 1.3, max(xs) * 1.3, LEFT, WIDTH - RIGHT)
+    y_axis = Axis(min(ys) / 1.5, max(ys) * 1.5, HEIGHT - BOTTOM, TOP)
+    parts = [grid(y_axis, rows, x_axis)]
+    presets = list(dict.fromkeys(preset for preset, _ in series))
+    for index, ((preset, engine), line) in enumerate(series.items()):
+        colour = COLOURS[index % len(COLOURS)]
+        points = [(x_axis(pixel_count(row)), y_axis(row["median_ms"])) for row in line]
+        dashes = ' stroke-dasharray="6 4"' if presets.index(preset) else ""
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"'
+                     f"{dashes}/>")
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>'
+                  for x, y in points]
+        y = TOP + 12 + 18 * index
+        parts.append(f'<circle cx="{WIDTH - RIGHT + 16}" cy="{y - 4}" r="4" fill="{colour}"/>'
+                     + text(WIDTH - RIGHT + 26, y, f"{preset} {engine}", "start"))
+    return svg("\n".join(parts), height=max(HEIGHT, TOP + 30 + 18 * len(series)))
+
+
+class Axis:
+    """From values to pixels, logarithmic."""
+
+    def __init__(self, low: float, high: float, start: float, end: float) -> None:
+        self.low, self.high, self.start, self.end = low, high, start, end
+
+    def __call__(self, value: float) -> float:
+        part = math.log(value / self.low) / math.log(self.high / self.low)
+        return self.start + part * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        """1, 2, 5, 10, ... within the range."""
+        first = math.floor(math.log10(self.low))
+        last = math.ceil(math.log10(self.high))
+        values = [step * 10.0**power for power in range(first, last + 1) for step in (1, 2, 5)]
+        return [value for value in values if self.low <= value <= self.high]
+
+
+def grid(y_axis: Axis, rows: list[dict[str, Any]], x_axis: Axis) -> str:
+    parts = []
+    for value in y_axis.ticks():
+        y = y_axis(value)
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
+                     'stroke="#d0d7de"/>' + text(LEFT - 8, y + 4, f"{value:g}", "end"))
+    for pixels, name in sorted({(pixel_count(row), size(row)) for row in rows}):
+        parts.append(text(x_axis(pixels), HEIGHT - BOTTOM + 18, name, "middle"))
+    parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10,
+                      "image size (pixels, logarithmic)", "middle"))
+    parts.append(f'<text x="16" y="{(TOP + HEIGHT - BOTTOM) / 2}" text-anchor="middle" '
+                 f'transform="rotate(-90 16 {(TOP + HEIGHT - BOTTOM) / 2})">'
+                 "median ms (logarithmic)</text>")
+    return "\n".join(parts)
+
+
+def text(x: float, y: float, content: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{content}</text>'
+
+
+def svg(content: str, height: int = HEIGHT) -> str:
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+            f'font-family="sans-serif" font-size="12" fill="#24292f">\n'
+            f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>\n{content}\n</svg>\n')

@@ -1,0 +1,209 @@
+"""One engine in a process of its own, so that its memory is its own and nothing is shared.
+
+Started with one argument, a `Job` as JSON. Writes `Facts` as a JSON line when it is ready; then,
+for each number of cameras read from stdin, runs that many pairs once and writes the milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+EAGER = "eager"  # the baseline: the deployed graph in PyTorch, fp32, contiguous tensors
+ENDING_S = 20.0
+
+Call = Callable[..., Any]  # of rgb uint8 [B, H, W, 3], thermal uint8 [B, H, W]
+
+
+class BenchmarkError(RuntimeError):
+    """A worker that cannot do its job; the message is its own one line."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """engine: `EAGER` or 'BACKEND:PRECISION'; cache: folder for compiled engines, '' for none."""
+
+    engine: str
+    weights: str
+    height: int
+    width: int
+    threads: int = 0
+    cache: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """load_s: imports and weights; build_s: compiling and the first call; rss_mb: memory then.
+
+    gflop: floating point operations of a pair in 1e9, 2 per multiply-accumulate of convolutions
+    and matrix products alone; known to the baseline, else None.
+    """
+
+    description: str
+    load_s: float
+    build_s: float
+    rss_mb: float
+    gflop: float | None
+
+
+class Worker:
+    """The process as seen from outside. Raises BenchmarkError where it ends early."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mafs_ros.benchmark.worker", json.dumps(asdict(job))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            self.facts = Facts(**self._read())
+        except BaseException:
+            self.close()
+            raise
+
+    def time(self, cameras: int = 1) -> float:
+        """Milliseconds of one call with as many pairs."""
+        self._stream(self._process.stdin).write(f"{cameras}\n")
+        self._stream(self._process.stdin).flush()
+        return float(self._read())
+
+    def close(self) -> None:
+        """End the process."""
+        self._stream(self._process.stdin).close()
+        try:
+            self._process.wait(ENDING_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._stream(self._process.stdout).close()
+        self._stream(self._process.stderr).close()
+
+    def _read(self) -> Any:
+        line = self._stream(self._process.stdout).readline()
+        if not line:
+            said = self._stream(self._process.stderr).read().strip().splitlines()
+            raise BenchmarkError(said[-1] if said else "ended without a word")
+        return json.loads(line)
+
+    @staticmethod
+    def _stream(stream: Any) -> TextIO:
+        assert stream is not None  # PIPE above
+        return stream
+
+
+def main() -> int:
+    job = Job(**json.loads(sys.argv[1]))
+    # What a library prints must not come between the lines of JSON.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    try:
+        serve(job, sys.stdin, answers)
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 1
+    return 0
+
+
+def serve(job: Job, requests: TextIO, answers: TextIO) -> None:
+    """Load, build, and time one call for each line of `requests`."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    start = time.perf_counter()
+    call, description, gflop = load(job)
+    loaded = time.perf_counter()
+    batch: dict[int, tuple[Any, Any]] = {}
+
+    def images(cameras: int) -> tuple[Any, Any]:
+        if cameras not in batch:
+            shape = cameras, job.height, job.width
+            batch[cameras] = (
+                rng.integers(0, 256, (*shape, 3), np.uint8),
+                rng.integers(0, 256, shape, np.uint8),
+            )
+        return batch[cameras]
+
+    call(*images(1))
+    built = time.perf_counter()
+    facts = Facts(
+        description, loaded - start, built - loaded, resident_mb(), gflop() if gflop else None
+    )
+    answer(answers, asdict(facts))
+    for line in requests:
+        pair = images(int(line))
+        start = time.perf_counter()
+        call(*pair)
+        answer(answers, 1000 * (time.perf_counter() - start))
+
+
+def answer(stream: TextIO, value: Any) -> None:
+    stream.write(json.dumps(value) + "\n")
+    stream.flush()
+
+
+def load(job: Job) -> tuple[Call, str, Callable[[], float] | None]:
+    """The engine, what it is, and what counts its operations where that is known."""
+    if job.engine == EAGER:
+        return load_eager(job)
+    from mafs_ros.engine import create_engine
+
+    backend, _, precision = job.engine.partition(":")
+    engine = create_engine(
+        backend,
+        Path(job.weights),
+        precision=precision or "auto",
+        threads=job.threads,
+        cache_dir=Path(job.cache) if job.cache else None,
+    )
+    return engine, engine.description, None
+
+
+def load_eager(job: Job) -> tuple[Call, str, Callable[[], float]]:
+    """The baseline: the deployed graph as plain PyTorch on the CPU."""
+    import torch
+
+    from mafs_ros.engine.graph import DeployedGraph
+    from mafs_ros.model.weights import load_weights
+
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    graph = DeployedGraph(load_weights(job.weights)[0])
+
+    @torch.inference_mode()
+    def call(rgb: Any, thermal: Any) -> Any:
+        return graph(torch.from_numpy(rgb), torch.from_numpy(thermal))
+
+    def gflop() -> float:
+        import copy
+
+        from torch.utils.flop_counter import FlopCounterMode
+
+        shape = 1, job.height, job.width
+        rgb = torch.zeros((*shape, 3), dtype=torch.uint8, device="meta")
+        thermal = torch.zeros(shape, dtype=torch.uint8, device="meta")
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            copy.deepcopy(graph).to("meta")(rgb, thermal)
+        return counter.get_total_flops() / 1e9
+
+    return call, f"PyTorch {torch.__version__} eager fp32, contiguous", gflop
+
+
+def resident_mb() -> float:
+    """Memory of this process in MB (VmRSS); 0 where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1e3 for line in lines if line.startswith("VmRSS")), 0.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""Hashes that tell whether what was made of a model file still belongs to it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+
+def code_hash() -> str:
+    """SHA-256 of the code that defines the graph: what other code made is out of date."""
+    package = Path(__file__).parents[1]
+    ends = (package / "engine" / "graph.py", package / "engine" / "half.py")
+    return file_hash(*ends, *sorted((package / "model").glob("*.py")))
+
+
+def file_hash(*files: Path) -> str:
+    """SHA-256 of the contents of files, one after the other; raises OSError."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            while block := opened.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

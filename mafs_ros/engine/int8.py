@@ -1,0 +1,128 @@
+"""The deployed graph in int8, by NNCF's post-training quantization; needed to make it, not to run.
+
+NNCF observes every operation on some pairs and puts a rounding to 256 levels before those that
+OpenVINO has in int8. The ends of the graph and the fusion's last convolution are left alone: 256
+levels of theirs would be steps in the picture.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from mafs_ros.engine.openvino_graph import module_of
+
+Image = NDArray[np.uint8]
+
+COMPUTE = ("Convolution", "GroupConvolution", "MatMul", "ConvolutionBackpropData")
+FAKE_QUANTIZE = "FakeQuantize"
+# A part of the network: 'encoder.stem_fusion', 'encoder.visible_trunk.stages.2', ...
+PART = re.compile(r"\w+(\.\w+)?(\.stages)?(\.\d+)?")
+
+
+def quantize(
+    model: openvino.Model, pairs: Sequence[tuple[Image, Image]], kept: Collection[str] = ()
+) -> openvino.Model:
+    """Return an int8 model of a converted graph (`openvino_graph.convert`), which stays as it is.
+
+    pairs: rgb uint8 [H, W, 3] and thermal uint8 [H, W] that it will meet, in the graph's size.
+    kept: names of parts (see `parts`) that are not quantized.
+
+    Raises ImportError without nncf.
+    """
+    os.environ.setdefault("NNCF_CI", "1")  # else it reports its use over the network
+    import nncf
+
+    nncf.set_log_level(logging.ERROR)
+    ignored = [
+        operation.get_friendly_name()
+        for operation in model.get_ordered_ops()
+        if part_of(operation.get_friendly_name()) in ("", *kept)
+    ]
+    ignored += [operation.get_friendly_name() for operation in _last_of_fusion(model)]
+    items = [(rgb[None], thermal[None]) for rgb, thermal in pairs]
+    return nncf.quantize(
+        model.clone(),
+        nncf.Dataset(items),
+        preset=nncf.QuantizationPreset.PERFORMANCE,  # MIXED is slower and no nearer
+        subset_size=len(items),
+        ignored_scope=nncf.IgnoredScope(names=sorted(set(ignored)), validate=False),
+    )
+
+
+def parts(model: openvino.Model) -> list[str]:
+    """The parts of the network that have something to quantize, in the order of the graph."""
+    found = [
+        part_of(operation.get_friendly_name())
+        for operation in model.get_ordered_ops()
+        if operation.get_type_name() in COMPUTE
+    ]
+    return [name for name in dict.fromkeys(found) if name]
+
+
+def fusion_parts(model: openvino.Model) -> list[str]:
+    """The parts that only the fused image depends on, not the labels."""
+    of_labels = {part_of(name) for name in _inputs_of(model.outputs[1].get_node())}
+    return [name for name in parts(model) if name not in of_labels]
+
+
+def part_of(name: str) -> str:
+    """The part of the network that an operation belongs to; empty at the ends of the graph."""
+    match = PART.match(module_of(name))
+    return match[0] if match else ""
+
+
+def without_rounding(quantized: openvino.Model, kept: Collection[str]) -> openvino.Model:
+    """A copy of an int8 model in which the operations of some parts read unrounded values.
+
+    Quick, and nearly what quantizing anew without these parts gives.
+    """
+    model = quantized.clone()
+    for operation in model.get_ordered_ops():
+        if part_of(operation.get_friendly_name()) in kept:
+            for port in operation.inputs():
+                source = port.get_source_output().get_node()
+                if source.get_type_name() == FAKE_QUANTIZE:
+                    port.replace_source_output(source.input_value(0))
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def _last_of_fusion(model: openvino.Model) -> list[openvino.Node]:
+    """The last convolution(s) of the network on the way to the fused image."""
+    last = []
+    pending = [model.outputs[0].get_node()]
+    seen: set[str] = set()
+    while pending:
+        operation = pending.pop()
+        name = operation.get_friendly_name()
+        if name in seen:
+            continue
+        seen.add(name)
+        if operation.get_type_name() in COMPUTE and module_of(name):
+            last.append(operation)
+        else:
+            pending += _sources(operation)
+    return last
+
+
+def _inputs_of(operation: openvino.Node) -> set[str]:
+    """Names of all operations that an operation depends on."""
+    names: set[str] = set()
+    pending = [operation]
+    while pending:
+        for source in _sources(pending.pop()):
+            if source.get_friendly_name() not in names:
+                names.add(source.get_friendly_name())
+                pending.append(source)
+    return names
+
+
+def _sources(operation: openvino.Node) -> list[openvino.Node]:
+    return [value.get_node() for value in operation.input_values()]
