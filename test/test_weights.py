@@ -66,7 +66,7 @@ def test_shipped_weights_state_their_origin() -> None:
         "person",
         "bike",
     ]
-    assert "pseudo-labels" in info.training["data"]
+    assert "pseudo-labels" in info.training["about"]
     assert "not a safety-rated" in info.licence
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mafs_ros.model.layers import ConvNorm
+from mafs_ros.model.layers import ConvNorm, at_least_fp32
 
 
 class DeepFusion(nn.Module):
@@ -29,7 +29,7 @@ class DeepFusion(nn.Module):
 
     @staticmethod
     def _channel_attention(x: Tensor) -> Tensor:
-        rows = x.flatten(2).float()  # the energy is beyond half precision
+        rows = at_least_fp32(x.flatten(2))  # the energy is beyond half precision
         energy = rows @ rows.transpose(1, 2)
         attention = torch.softmax(energy.amax(-1, keepdim=True) - energy, -1)
         return (attention @ rows).view_as(x).to(x.dtype)

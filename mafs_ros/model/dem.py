@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mafs_ros.model.layers import spatial_mean
+from mafs_ros.model.layers import at_least_fp32, spatial_mean
 
 
 class ModalityInteraction(nn.Module):
@@ -52,7 +52,7 @@ class ModalityInteraction(nn.Module):
         return visible * share + infrared_share, infrared_share
 
     def _signature(self, x: Tensor) -> Tensor:
-        pooled = self.similarity_up(F.gelu(self.similarity_down(spatial_mean(x)))).float()
+        pooled = at_least_fp32(self.similarity_up(F.gelu(self.similarity_down(spatial_mean(x)))))
         return pooled / pooled.norm(dim=1, keepdim=True)
 
     def _gate(self, visible: Tensor, infrared: Tensor) -> Tensor:

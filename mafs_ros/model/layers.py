@@ -91,7 +91,12 @@ def spatial_mean(x: Tensor, *, keepdim: bool = False) -> Tensor:
 
     The sum over a map may be beyond what half precision holds.
     """
-    return x.mean((2, 3), keepdim=keepdim, dtype=torch.float32).to(x.dtype)
+    return at_least_fp32(x).mean((2, 3), keepdim=keepdim).to(x.dtype)
+
+
+def at_least_fp32(x: Tensor) -> Tensor:
+    """Return half precision as fp32, anything else as it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mafs_ros.model.layers import ChannelNorm, ConvNorm, resize, scale_size
+from mafs_ros.model.layers import ChannelNorm, ConvNorm, at_least_fp32, resize, scale_size
 
 
 class ChannelAttention(nn.Module):
@@ -31,7 +31,7 @@ class ChannelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self._query_key_value(x)
         # In fp32, whatever the features are: the sums over a map are beyond half precision.
-        query, key = F.normalize(query.float(), dim=-1), F.normalize(key.float(), dim=-1)
+        query, key = (F.normalize(at_least_fp32(rows), dim=-1) for rows in (query, key))
         attention = torch.softmax(query @ key.transpose(-2, -1) * self.temperature, -1)
         attention = attention.to(x.dtype)
         return self.project((attention @ value).reshape(x.shape))
