@@ -11,7 +11,6 @@ network; --start may be a network that was trained without fusion.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,8 @@ from training.batches import Batch, Crops, full_precision, images, luminance, op
 from training.fusion_start import start_as_clear_maximum
 from training.fusion_target import clear_maximum, tone
 from training.losses import gradient_loss
-from training.recipe import FusionBranch, Recipe, add_arguments, data_folders, recipe_of
+from training.program import make_parser, run_training
+from training.recipe import FusionBranch, Recipe
 from training.stage1 import describe
 from training.stage2 import validate
 from training.trainer import Learner, Run, fit, make_fabric, setup
@@ -141,21 +141,10 @@ def train(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as the options say."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.fusion_branch",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_arguments(parser)
+    parser = make_parser("fusion_branch", __doc__)
     parser.add_argument("--start", type=Path, required=True, help="model file to start from")
     args = parser.parse_args(argv)
-    try:
-        recipe, folders = recipe_of(args), data_folders(args.data)
-        train(recipe, folders, args.out, start=args.start, resume=args.resume)
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_training(train, args, start=args.start)
 
 
 if __name__ == "__main__":

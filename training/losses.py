@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mafs_ros.model.layers import at_least_fp32
 from training.targets import IGNORE
 
 # Class weights that the release names in comments, for MFNet's (off, on) pixels.
@@ -146,7 +147,7 @@ def cross_entropy(
     Serves the boundary and the binary loss (K = 2, weights per class (off, on)) and plain
     semantic losses. A batch without one valid pixel gives 0, not NaN.
     """
-    logits = _at_least_float32(logits)
+    logits = at_least_fp32(logits)
     w = logits.new_ones(logits.shape[1]) if weights is None else _like(logits, weights)
     total = F.cross_entropy(logits, target, w, ignore_index=IGNORE, reduction="sum")
     return total / w[target[target != IGNORE]].sum().clamp_min(torch.finfo(w.dtype).tiny)
@@ -160,7 +161,7 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     batch without one valid pixel gives 0.
     """
     valid = (labels != IGNORE)[:, None]
-    probability = _at_least_float32(logits).softmax(1) * valid
+    probability = at_least_fp32(logits).softmax(1) * valid
     classes = torch.arange(logits.shape[1], device=labels.device)[:, None, None]
     wanted = (labels[:, None] == classes).to(probability)
     overlap = (probability * wanted).sum((0, 2, 3))
@@ -179,7 +180,7 @@ def one_hot_bce(
     s = sigmoid(logits), y = one-hot target, w = positive weight per channel (1 where None).
     """
     valid = target != IGNORE
-    chosen = _at_least_float32(logits).movedim(1, -1)[valid]
+    chosen = at_least_fp32(logits).movedim(1, -1)[valid]
     wanted = F.one_hot(target[valid], logits.shape[1]).to(chosen)
     w = None if positive_weights is None else _like(chosen, positive_weights)
     total = F.binary_cross_entropy_with_logits(chosen, wanted, pos_weight=w, reduction="sum")
@@ -298,13 +299,9 @@ def _filter(padded: Tensor, kernels: Tensor) -> Tensor:
     In float32 even under autocast: the differences that a gradient loss looks at are below
     bfloat16's step.
     """
-    padded = _at_least_float32(padded)
+    padded = at_least_fp32(padded)
     with torch.autocast(padded.device.type, enabled=False):
         return F.conv2d(padded, kernels[:, None].to(padded))
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _like(logits: Tensor, weights: Sequence[float] | Tensor) -> Tensor:

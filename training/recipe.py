@@ -202,7 +202,7 @@ class FusionBranch:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole training: data, network and the three programs.
+    """A whole training: data, network and the programs.
 
     classes: class table by name or YAML file. train, evaluation: data sets. network: `preset`
     and fields of `MafsConfig`. imagenet: weights that both trunks start from: a file, a URL, the

@@ -9,7 +9,6 @@ reconstruct the two from what is left (Eq. 10 to 13). Writes `model.safetensors`
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -39,7 +38,8 @@ from training.datasets import Dataset
 from training.evaluate import grey
 from training.losses import reconstruction_gradient_loss, reconstruction_intensity_loss
 from training.masking import hide, make_masks
-from training.recipe import Recipe, Stage1, add_arguments, data_folders, recipe_of
+from training.program import make_parser, run_training
+from training.recipe import Recipe, Stage1
 from training.trainer import Evaluation, Learner, Run, fit, make_fabric, setup
 
 PICTURES = 4
@@ -214,19 +214,7 @@ def train(recipe: Recipe, folders: Mapping[str, Path], out: Path, *, resume: boo
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as the options say."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.stage1",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_arguments(parser)
-    args = parser.parse_args(argv)
-    try:
-        train(recipe_of(args), data_folders(args.data), args.out, resume=args.resume)
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_training(train, make_parser("stage1", __doc__).parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ stage 2. Writes `model.safetensors`, which the node runs.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -36,7 +35,8 @@ from training.losses import (
     gradient_loss,
     intensity_loss,
 )
-from training.recipe import LossWeights, Recipe, Stage2, add_arguments, data_folders, recipe_of
+from training.program import make_parser, run_training
+from training.recipe import LossWeights, Recipe, Stage2
 from training.stage1 import describe, load_imagenet_trunks
 from training.targets import binary_target, boundary_target
 from training.teacher import (
@@ -343,29 +343,11 @@ def train(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as the options say."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.stage2",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_arguments(parser)
+    parser = make_parser("stage2", __doc__)
     parser.add_argument("--start", type=Path, help="model file to take first weights from")
     parser.add_argument("--teacher", type=Path, help="teacher.safetensors to distil from")
     args = parser.parse_args(argv)
-    try:
-        recipe, folders = recipe_of(args), data_folders(args.data)
-        train(
-            recipe,
-            folders,
-            args.out,
-            start=args.start,
-            teacher=args.teacher,
-            resume=args.resume,
-        )
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_training(train, args, start=args.start, teacher=args.teacher)
 
 
 if __name__ == "__main__":

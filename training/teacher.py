@@ -9,7 +9,6 @@ teacher sees one modality (teacher.images=visible) needs none. Writes `teacher.s
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,14 +33,8 @@ from training.batches import Batch, Crops, dtype_of, full_precision, images, ope
 from training.datasets import IGNORE, Dataset
 from training.evaluate import Prediction, batch_of, empty_scores, label_map, teacher_image
 from training.losses import cross_entropy, dice_loss, ohem_cross_entropy
-from training.recipe import (
-    Recipe,
-    Segmentation,
-    TeacherTraining,
-    add_arguments,
-    data_folders,
-    recipe_of,
-)
+from training.program import make_parser, run_training
+from training.recipe import Recipe, Segmentation, TeacherTraining
 from training.stage1 import describe
 from training.teachers import Teacher, build_teacher, load_encoder_weights
 from training.trainer import Evaluation, Learner, Run, fit, make_fabric, setup
@@ -216,21 +209,10 @@ def train(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as the options say."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.teacher",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_arguments(parser)
+    parser = make_parser("teacher", __doc__)
     parser.add_argument("--fusion", type=Path, help="model file of a network that fuses")
     args = parser.parse_args(argv)
-    try:
-        recipe, folders = recipe_of(args), data_folders(args.data)
-        train(recipe, folders, args.out, fusion=args.fusion, resume=args.resume)
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_training(train, args, fusion=args.fusion)
 
 
 if __name__ == "__main__":
