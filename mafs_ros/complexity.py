@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import re
 from typing import TYPE_CHECKING, NamedTuple
+
+from mafs_ros.sizes import image_size
 
 if TYPE_CHECKING:
     from mafs_ros.model import Mafs
@@ -63,14 +64,6 @@ def run(args: argparse.Namespace) -> int:
     for module, gmac, mparams in count(network, args.size):
         print(f"  {module:42} {gmac:9.3f} GMAC {mparams:9.3f} M parameters")
     return 0
-
-
-def image_size(text: str) -> tuple[int, int]:
-    """(height, width) of 'WIDTHxHEIGHT'; raises argparse.ArgumentTypeError."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None or "0" in match.groups():
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 640x480, got {text!r}")
-    return int(match[2]), int(match[1])
 
 
 def count(network: Mafs, size: tuple[int, int]) -> list[Row]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mafs_ros.backends import add_engine_options
 from mafs_ros.errors import one_line
+from mafs_ros.sizes import image_size
 
 if TYPE_CHECKING:
     from mafs_ros.engine.cache import Entry
@@ -66,18 +66,10 @@ def add_size_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size",
         metavar="WIDTHxHEIGHT",
-        type=camera_size,
+        type=image_size,
         required=True,
         help="size of the RGB images, such as 640x480",
     )
-
-
-def camera_size(text: str) -> tuple[int, int]:
-    """Parse 'WIDTHxHEIGHT' into (height, width); raises argparse.ArgumentTypeError."""
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 640x480, got {text!r}")
-    return int(match[2]), int(match[1])
 
 
 def run_build(args: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mafs_ros.complexity import image_size
+from mafs_ros.sizes import image_size
 
 if TYPE_CHECKING:
     import openvino
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error(f"--tolerance: got {args.tolerance:g}, expected 0 to 1")
     from mafs_ros.engine.checks import check_file, int8_file
     from mafs_ros.engine.fingerprint import file_hash
-    from mafs_ros.engine.openvino import store
+    from mafs_ros.engine.openvino import write_model
     from mafs_ros.files import prepare_output_folder, write_bytes
     from mafs_ros.resources import default_weights
 
@@ -98,8 +98,7 @@ def run(args: argparse.Namespace) -> int:
         shutil.copyfile(weights, target)
     file = int8_file(target, job.size)
     if model is not None:
-        if not store(model, file):
-            raise OSError(f"{file}: cannot be written")
+        write_model(model, file)
         facts["precisions"]["int8"]["sha256"] = file_hash(file, file.with_suffix(".bin"))
     else:
         for suffix in (".xml", ".bin"):  # of an earlier check, which this one replaces

@@ -36,7 +36,7 @@ LAYERS = (
                     'replay_worst', 'live_estimate', 'report_charts'}),
     ('engines', {'engine'}),
     ('network', {'model'}),
-    ('ground', {'resources', 'errors', 'backends', 'mafs_ros'}),
+    ('ground', {'resources', 'errors', 'backends', 'sizes', 'mafs_ros'}),
 )
 RANK = {module: rank for rank, (_, modules) in enumerate(LAYERS) for module in modules}
 ROS_FILES = {'node', 'pairing', 'images', 'health', 'parameters', 'cameras', 'demo', 'viewer'}
@@ -48,9 +48,9 @@ ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'pytho
 # What Python imports -> what pip calls it.
 FROM_PIP = {'torch': 'torch', 'openvino': 'openvino', 'safetensors': 'safetensors',
             'rosbags': 'rosbags', 'fvcore': 'fvcore', 'lz4': 'lz4', 'PIL': 'pillow',
-             'backports': 'backports.zstd', 'rerun': 'rerun-sdk', 'rerun_cli': 'rerun-sdk',
-             'nncf': 'nncf', 'tensorrt': 'tensorrt-rtx',
-             'torch_tensorrt': 'torch-tensorrt-rtx'}
+            'backports': 'backports.zstd', 'rerun': 'rerun-sdk', 'rerun_cli': 'rerun-sdk',
+            'nncf': 'nncf', 'tensorrt': 'tensorrt-rtx',
+            'torch_tensorrt': 'torch-tensorrt-rtx'}
 NEW_IN_STDLIB = {'compression'}   # Python 3.14
 
 

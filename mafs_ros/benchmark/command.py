@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mafs_ros.benchmark.worker import EAGER, BenchmarkError, Job, Worker
-from mafs_ros.complexity import image_size
+from mafs_ros.sizes import image_size
 
 LEAST_ROUNDS = 3
 CALIBRATION_PAIRS = 4  # of the simulation, for int8 models that nobody has made
@@ -296,7 +296,7 @@ class Series:
             return
         note(f"{self.title}: making an int8 model")
         from mafs_ros.engine import int8
-        from mafs_ros.engine.openvino import store
+        from mafs_ros.engine.openvino import write_model
         from mafs_ros.engine.openvino_graph import convert
         from mafs_ros.quantize import unchecked_record
 
@@ -305,7 +305,7 @@ class Series:
         graph = convert(self.weights, *self.size)
         model = int8.quantize(graph, simulated_pairs(self.size), kept)
         file = int8_file(self.weights, self.size)
-        store(model, file)
+        write_model(model, file)
         record = unchecked_record(self.weights, self.size, file)
         check_file(self.weights, self.size).write_text(json.dumps(record), encoding="utf-8")
 

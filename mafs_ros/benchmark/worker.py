@@ -170,7 +170,7 @@ def load_eager(job: Job) -> tuple[Call, str, Callable[[], float]]:
     """The baseline: the deployed graph as plain PyTorch on the CPU."""
     import torch
 
-    from mafs_ros.engine.graph import DeployedGraph
+    from mafs_ros.engine.graph import DeployedGraph, example_images
     from mafs_ros.model.weights import load_weights
 
     if job.threads:
@@ -186,11 +186,9 @@ def load_eager(job: Job) -> tuple[Call, str, Callable[[], float]]:
 
         from torch.utils.flop_counter import FlopCounterMode
 
-        shape = 1, job.height, job.width
-        rgb = torch.zeros((*shape, 3), dtype=torch.uint8, device="meta")
-        thermal = torch.zeros(shape, dtype=torch.uint8, device="meta")
+        images = example_images((1, job.height, job.width), "meta")
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            copy.deepcopy(graph).to("meta")(rgb, thermal)
+            copy.deepcopy(graph).to("meta")(*images)
         return counter.get_total_flops() / 1e9
 
     return call, f"PyTorch {torch.__version__} eager fp32, contiguous", gflop

@@ -52,13 +52,13 @@ def create_engine(
     found = available_backends()
     if name not in found:
         raise BackendError(f"unknown backend {name!r}: choose one of auto, {', '.join(BACKENDS)}")
-    if found[name].startswith("not available"):
-        raise BackendError(f"backend {name!r} is {found[name]}")
     if precision not in ("auto", *PRECISIONS[name]):
         raise BackendError(
             f"backend {name!r} has no precision {precision!r}: choose one of auto, "
             + ", ".join(PRECISIONS[name])
         )
+    if found[name].startswith("not available"):
+        raise BackendError(f"backend {name!r} is {found[name]}")
     cache_dir = usable(cache_dir)
     if name == "openvino":
         from mafs_ros.engine.openvino import OpenVinoEngine

@@ -16,6 +16,7 @@ from openvino.properties import hint
 from mafs_ros.engine.cache import fetch, graph_facts
 from mafs_ros.engine.checks import Check, read_checks
 from mafs_ros.engine.interface import Engine, Image
+from mafs_ros.errors import one_line
 from mafs_ros.model.weights import read_info
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class OpenVinoEngine(Engine):
 
     def _compile(self, size: Size) -> openvino.InferRequest:
         model, options, _ = self.source(size)
-        if self._cache_dir is not None and os.access(self._cache_dir, os.W_OK):
+        if self._cache_dir is not None:
             options[properties.cache_dir()] = str(self._cache_dir / "openvino-compiled")
         return self._core.compile_model(model, "CPU", options).create_infer_request()
 
@@ -182,21 +183,18 @@ def compile_options(precision: str, threads: int, native: list[str]) -> dict[str
     return options
 
 
-def store(model: openvino.Model, path: Path) -> bool:
-    """Write `path` (.xml) and its .bin, the .xml last; return whether that worked."""
+def write_model(model: openvino.Model, path: Path) -> None:
+    """Write `path` (.xml) and its .bin, the .xml last; raises OSError, nothing is left then."""
     temporary = path.with_name(f"{path.stem}.{os.getpid()}.xml")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         openvino.save_model(model, temporary, compress_to_fp16=False)
         os.replace(temporary.with_suffix(".bin"), path.with_suffix(".bin"))
         os.replace(temporary, path)
-        return True
     except (OSError, RuntimeError) as error:
-        log.warning("cannot keep the converted graph in %s: %s", path.parent, error)
         for suffix in (".xml", ".bin"):
             with contextlib.suppress(OSError):
                 temporary.with_suffix(suffix).unlink(missing_ok=True)
-        return False
+        raise OSError(f"{path}: cannot be written: {one_line(error)}") from error
 
 
 def _passed(check: Check | None, checks: dict[Size, Check]) -> list[str]:

@@ -13,7 +13,7 @@ import openvino
 import torch
 from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
-from mafs_ros.engine.graph import DeployedGraph
+from mafs_ros.engine.graph import DeployedGraph, example_images
 from mafs_ros.model.weights import load_weights
 
 SEPARATOR = "|"  # between the module's path and the operation in a name; in no Python name
@@ -29,10 +29,8 @@ def convert(weights: Path, height: int, width: int) -> openvino.Model:
     Raises WeightsError for the model file.
     """
     graph = DeployedGraph(load_weights(weights)[0])
-    shape = (1, height, width)
-    example = torch.zeros((*shape, 3), dtype=torch.uint8), torch.zeros(shape, dtype=torch.uint8)
     with torch.no_grad(), _quiet():
-        program = torch.export.export(graph, example)
+        program = torch.export.export(graph, example_images((1, height, width), "cpu"))
         decoder = TorchFXPythonDecoder.from_exported_program(program, dynamic_shapes=False)
         model = openvino.convert_model(decoder)
     _name_by_module(model, _modules(decoder.fx_gm))
