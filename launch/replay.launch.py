@@ -24,7 +24,8 @@ OPTIONS = {
     'label_classes': 'Class table of the labels, a name or file. Empty: that of the network.',
     'weights': 'Model file (.safetensors). Empty: the one shipped.',
     'backend': 'Engine that runs the network. Empty: the fastest available.',
-    'compare': 'Second model file or backend to evaluate beside the first. Empty: none.',
+    'precision': 'Arithmetic of the engine. Empty: the choice of the backend.',
+    'compare': 'Second model file or engine to evaluate beside the first. Empty: none.',
 }
 
 

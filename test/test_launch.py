@@ -325,15 +325,17 @@ def test_replay_runs_the_command_of_the_same_name(stand_ins: None) -> None:
     assert (args.bag, args.out, args.live, args.rate) == (Path('drive'), Path('mafs_replay'),
                                                          True, 1.0)
     assert args.params == ROOT / 'config' / 'mafs.yaml' and args.params.is_file()
-    assert (args.labels, args.weights, args.backend, args.compare) == (None, None, 'auto', '')
+    assert (args.labels, args.weights, args.backend, args.precision, args.compare) == (
+        None, None, 'auto', 'auto', '')
     args = make_parser().parse_args(replay_command(
         out='o', rate='0.5', params_file='/p.yaml', rgb_topic='/cam', thermal_topic='/flir',
         labels='/labels', label_classes='mfnet', weights='/w.safetensors', backend='torch',
-        compare='openvino')[3:])
+        precision='fp32', compare='openvino')[3:])
     assert (args.rate, str(args.params), args.rgb_topic, args.thermal_topic, args.labels,
-            args.label_classes, str(args.weights), args.backend, args.compare) == (
+            args.label_classes, str(args.weights), args.backend, args.precision,
+            args.compare) == (
         0.5, '/p.yaml', '/cam', '/flir', '/labels', 'mfnet', '/w.safetensors', 'torch',
-        'openvino')
+        'fp32', 'openvino')
 
 
 def test_the_profile_takes_effect(ros_domain: int) -> None:
