@@ -6,8 +6,10 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 import torch
+from openvino import opset8
 
 from mafs_ros.engine import (
     PRECISIONS,
@@ -18,8 +20,10 @@ from mafs_ros.engine import (
     openvino_graph,
 )
 from mafs_ros.engine.graph import DeployedGraph, replace_luminance
+from mafs_ros.engine.openvino_depthwise import use_depthwise
 from mafs_ros.labels import load_class_table
 from mafs_ros.model import build_model
+from mafs_ros.model.segmentation import first_largest
 from mafs_ros.model.weights import ModelInfo, save_weights
 from mafs_ros.resources import default_weights
 from mafs_ros.simulation import StreetSimulation
@@ -222,3 +226,46 @@ def test_backends_are_listed_and_chosen(monkeypatch: pytest.MonkeyPatch) -> None
         create_engine("openvino", default_weights())
     with pytest.raises(BackendError, match="no backend is installed"):
         create_engine("auto", default_weights())
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
+def test_groups_of_two_channels_become_depthwise(stride: int, dilation: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 48, 11, 14)).astype(np.float32)
+    kernels = rng.normal(size=(24, 2, 2, 3, 3)).astype(np.float32)
+
+    def run(change: bool) -> tuple[np.ndarray, list[int]]:
+        images = opset8.parameter(x.shape, np.float32)
+        options = [stride] * 2, [1, 0], [1, 2], [dilation] * 2
+        mixed = opset8.group_convolution(images, kernels, *options)
+        model = openvino.Model([opset8.relu(mixed)], [images])
+        if change:
+            use_depthwise(model)
+        inputs = [operation.input_value(1).shape[2] for operation in model.get_ordered_ops()
+                  if operation.get_type_name() == "GroupConvolution"]
+        exact = {"INFERENCE_PRECISION_HINT": "f32"}
+        return openvino.compile_model(model, "CPU", exact)(x)[0], inputs
+
+    (expected, before), (found, after) = run(False), run(True)
+    assert before == [2] and sorted(after) == [1, 1, 16]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_largest_of_some_maps_is_what_argmax_finds() -> None:
+    maps = torch.randint(0, 4, (2, 7, 9, 11), generator=torch.Generator().manual_seed(0)).float()
+    assert (maps.amax(1, keepdim=True) == maps).sum(1).max() > 1  # equal ones among them
+    found = first_largest(maps.split(1, 1))
+    assert torch.equal(found[:, 0].long(), maps.argmax(1))
+
+
+@pytest.mark.parametrize("preset", ["mafs-lite", "mafs"])
+def test_predicted_ids_are_those_of_the_largest_logits(preset: str) -> None:
+    torch.manual_seed(0)
+    network = build_model(preset, 5, backbone="resnet50" if preset == "mafs" else
+                          "efficientnet_lite0_slim", auxiliary=False).eval()
+    visible, infrared = torch.rand(2, 3, 70, 51), torch.rand(2, 1, 70, 51)
+    with torch.no_grad():
+        output = network(visible, infrared)
+        fused, ids = network.predict(visible, infrared)
+    assert torch.equal(fused, output.fused)
+    assert torch.equal(ids[:, 0].long(), output.logits.argmax(1))

@@ -174,7 +174,7 @@ def images(batch: Batch, dtype: torch.dtype | None = None) -> tuple[Tensor, Tens
     dtype: None for the default one, which Lightning Fabric sets by the precision of the run.
     """
     dtype = dtype or torch.get_default_dtype()
-    visible = batch["rgb"].to(dtype).div(255).contiguous(memory_format=torch.channels_last)
+    visible = batch["rgb"].to(dtype).div(255)
     return visible, batch["thermal"].to(dtype).div(255)
 
 

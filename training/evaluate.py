@@ -100,11 +100,11 @@ def predict_with_network(
     network: nn.Module, sample: Sample, device: torch.device | None = None
 ) -> Prediction:
     """The colour image and the labels that a network in evaluation gives when it is deployed."""
-    visible, infrared = images(batch_of(sample, device), dtype_of(network))
-    output = network(visible, infrared)
+    batch = batch_of(sample, device)
+    output = network(*images(batch, dtype_of(network)))
     fused = None
     if output.fused is not None:
-        fused = fused_image(visible.float(), output.fused.float())[0].cpu().numpy()
+        fused = fused_image(batch["rgb"].float(), output.fused.float())[0].cpu().numpy()
     return Prediction(fused, None if output.logits is None else label_map(output.logits))
 
 

@@ -26,11 +26,20 @@ def run_training(
 ) -> int:
     """Call train(recipe, data folders, out, resume=, **files) as the options say.
 
-    Returns the exit code: 1, after one line on stderr, for what the user can mend.
+    Returns the exit code.
     """
-    try:
+
+    def run() -> None:
         recipe, folders = recipe_of(args), data_folders(args.data)
         train(recipe, folders, args.out, resume=args.resume, **files)
+
+    return report_errors(run)
+
+
+def report_errors(run: Callable[[], None]) -> int:
+    """Run and return the exit code: 1, after one line on stderr, for what the user can mend."""
+    try:
+        run()
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -378,12 +378,17 @@ def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that all training programs have."""
-    parser.add_argument("--recipe", required=True, help="name in training/configs, or YAML file")
-    add_data_argument(parser)
+    add_recipe_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint in --out, if there is one"
     )
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is trained on what."""
+    parser.add_argument("--recipe", required=True, help="name in training/configs, or YAML file")
+    add_data_argument(parser)
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", dest="overrides", help="overrides"
     )

@@ -34,6 +34,7 @@ from tqdm import tqdm
 from mafs_ros.files import prepare_output_folder
 from training.batches import Batch, Crops, Order, make_loader
 from training.logs import Logs
+from training.memory import keep_freed_memory
 from training.recipe import Optimisation, Recipe
 from training.sync_norm import synchronise_norms
 
@@ -108,6 +109,8 @@ def make_fabric(plan: Optimisation) -> Fabric:
         devices=local, num_nodes=world // local, strategy=strategy, precision=plan.precision
     )
     fabric.launch()
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     return fabric
 
 
@@ -221,7 +224,7 @@ def train_step(run: Run, batches: Any) -> dict[str, Tensor]:
         group["lr"] = group["factor"] * learning_rate(plan, run.step, run.steps)
     sums: dict[str, Tensor] = {}
     for part in range(plan.accumulate):
-        batch = fabric.to_device(next(batches))
+        batch = in_channels_last(fabric.to_device(next(batches)))
         waits = part < plan.accumulate - 1
         with fabric.no_backward_sync(run.wrapped, enabled=waits):  # type: ignore[arg-type]
             loss, terms = run.wrapped(batch)
@@ -243,6 +246,14 @@ def train_step(run: Run, batches: Any) -> dict[str, Tensor]:
         decay = min(plan.ema, run.step / (run.step + 10))
         update_average(run.average, run.learner.network, decay)
     return sums
+
+
+def in_channels_last(batch: Batch) -> Batch:
+    """The images of a batch in the memory layout of the network; the values are the same."""
+    return {
+        name: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+        for name, value in batch.items()
+    }
 
 
 def evaluate(run: Run, validate: Validate, logs: Logs | None) -> dict[str, float]:
@@ -333,12 +344,12 @@ def schedule(step: int, steps: int, warm_up: int = 100) -> float:
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the averaged weights towards the network's; integer buffers are copied."""
-    for mean, value in zip(
-        average.state_dict().values(), network.state_dict().values(), strict=True
-    ):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - decay)
-        else:
+    means, values = ([*net.parameters(), *net.buffers()] for net in (average, network))
+    pairs = list(zip(means, values, strict=True))
+    moving = [pair for pair in pairs if pair[0].is_floating_point()]
+    torch._foreach_lerp_([mean for mean, _ in moving], [value for _, value in moving], 1 - decay)
+    for mean, value in pairs:
+        if not mean.is_floating_point():
             mean.copy_(value)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 def code_hash() -> str:
     """SHA-256 of the code that defines the graph: what other code made is out of date."""
     package = Path(__file__).parents[1]
-    ends = (package / "engine" / "graph.py", package / "engine" / "half.py")
-    return file_hash(*ends, *sorted((package / "model").glob("*.py")))
+    names = ("graph", "half", "openvino_graph", "openvino_depthwise")
+    engine = [package / "engine" / f"{name}.py" for name in names]
+    return file_hash(*engine, *sorted((package / "model").glob("*.py")))
 
 
 def file_hash(*files: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mafs_ros.engine.half import halved
 from mafs_ros.model.mafs import Mafs
@@ -40,20 +39,19 @@ class DeployedGraph(nn.Module):
 
     def forward(self, rgb: Tensor, thermal: Tensor) -> tuple[Tensor, Tensor]:
         # TensorRT casts bytes from and to floats, first and last, and does nothing else with them.
-        visible = rgb.to(torch.float32).permute(0, 3, 1, 2) / 255
+        visible = rgb.to(torch.float32).permute(0, 3, 1, 2)
         infrared = thermal.to(torch.float32)[:, None] / 255
-        output = self.network(visible.to(self.dtype), infrared.to(self.dtype))
-        labels = output.logits.argmax(1).to(torch.float32).to(torch.uint8)
-        return fused_image(visible, output.fused.float()), labels
+        y, ids = self.network.predict((visible / 255).to(self.dtype), infrared.to(self.dtype))
+        return fused_image(visible, y.float()), ids.squeeze(1).to(torch.uint8)
 
 
 def fused_image(visible: Tensor, y: Tensor) -> Tensor:
     """The picture that is published and scored: uint8 [B, H, W, 3], rounded and clamped.
 
-    visible [B, 3, H, W] and the fused luminance y [B, 1, H, W], both in 0..1.
+    visible [B, 3, H, W] in 0..255 and the fused luminance y [B, 1, H, W] in 0..1.
     """
-    fused = replace_luminance(visible * 255, y * 255).permute(0, 2, 3, 1)
-    return fused.round().clamp(0, 255).contiguous().to(torch.uint8)
+    fused = replace_luminance(visible, y * 255).round().clamp(0, 255)
+    return fused.permute(0, 2, 3, 1).contiguous().to(torch.uint8)
 
 
 def example_images(
@@ -68,12 +66,10 @@ def replace_luminance(rgb: Tensor, y: Tensor) -> Tensor:
     """Return `rgb` [B, 3, H, W] with its luminance replaced by `y` [B, 1, H, W], any one scale.
 
     Y = 0.299 R + 0.587 G + 0.114 B, Cr = 0.713 (R - Y), Cb = 0.564 (B - Y) and back by
-    R = Y + 1.403 Cr, G = Y - 0.714 Cr - 0.344 Cb, B = Y + 1.773 Cb. With chroma kept this is
-    linear in (R, G, B, Y): one 1x1 convolution and a sum; |Cr| and |Cb| never reach the release's
-    clamp at half the range. The result may leave the range: the caller clamps.
+    R = Y + 1.403 Cr, G = Y - 0.714 Cr - 0.344 Cb, B = Y + 1.773 Cb. |Cr| and |Cb| never reach the
+    release's clamp at half the range. The result may leave the range: the caller clamps.
     """
-    luma = torch.tensor([0.299, 0.587, 0.114])
-    cr = 0.713 * (torch.tensor([1.0, 0.0, 0.0]) - luma)
-    cb = 0.564 * (torch.tensor([0.0, 0.0, 1.0]) - luma)
-    chroma = torch.stack([1.403 * cr, -0.714 * cr - 0.344 * cb, 1.773 * cb])
-    return F.conv2d(rgb, chroma[:, :, None, None].to(rgb)) + y
+    red, green, blue = rgb.split(1, 1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    cr, cb = 0.713 * (red - luma), 0.564 * (blue - luma)
+    return torch.cat([y + 1.403 * cr, y - 0.714 * cr - 0.344 * cb, y + 1.773 * cb], 1)

@@ -14,6 +14,7 @@ import torch
 from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
 from mafs_ros.engine.graph import DeployedGraph, example_images
+from mafs_ros.engine.openvino_depthwise import use_depthwise
 from mafs_ros.model.weights import load_weights
 
 SEPARATOR = "|"  # between the module's path and the operation in a name; in no Python name
@@ -34,6 +35,7 @@ def convert(weights: Path, height: int, width: int) -> openvino.Model:
         decoder = TorchFXPythonDecoder.from_exported_program(program, dynamic_shapes=False)
         model = openvino.convert_model(decoder)
     _name_by_module(model, _modules(decoder.fx_gm))
+    use_depthwise(model)
     return model
 
 

@@ -25,7 +25,8 @@ class DeepFusion(nn.Module):
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
         common = (visible * infrared).amax(1, keepdim=True)
         x = self.reduce(visible + infrared) * torch.sigmoid(self.spatial(common))
-        return self.scale * self._channel_attention(x) + x
+        # x first: a sum has the memory layout of its first operand.
+        return x + self.scale * self._channel_attention(x)
 
     @staticmethod
     def _channel_attention(x: Tensor) -> Tensor:

@@ -156,9 +156,7 @@ class FusionDecoder(nn.Module):
         )
         gathered = 1 + config.inn_blocks - config.inn_skip + config.detail_skip
         self.gather = nn.Conv2d(width * gathered, width, 1)
-        self.output = nn.Conv2d(width, self.stride**2, 3, padding=1)
-        if self.stride > 1:
-            self.output.padding_mode = "replicate"  # a black cell would show in its neighbours
+        self.output = nn.Conv2d(width, self.stride**2, 3, padding=int(self.stride == 1))
 
     def forward(self, features: Tensor, detail: Tensor) -> Tensor:
         gathered, x = [features], features
@@ -168,9 +166,21 @@ class FusionDecoder(nn.Module):
             x = block(x)
             if index >= self.skip:
                 gathered.append(x)
-        y = self.output(self.gather(torch.cat(gathered, 1)))
-        y = F.pixel_shuffle(y, self.stride) if self.stride > 1 else y
+        y = self.gather(torch.cat(gathered, 1))
+        if self.stride > 1:  # a black cell around the image would show in its neighbours
+            y = F.pixel_shuffle(self.output(with_repeated_border(y)), self.stride)
+        else:
+            y = self.output(y)
         if not self.linear_output:
             return (torch.tanh(y) + 1) / 2
         # Unclamped in training, where a clamped pixel would have no gradient.
         return y if self.training else y.clamp(0, 1)
+
+
+def with_repeated_border(x: Tensor) -> Tensor:
+    """Repeat the outermost pixels of [B, C, H, W] once on each side.
+
+    Joined, because engines move the whole map several times for F.pad's indices.
+    """
+    x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
+    return torch.cat([x[..., :1], x, x[..., -1:]], 3)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mafs_ros.model.config import PRESETS, MafsConfig
-from mafs_ros.model.encoder import Encoder
+from mafs_ros.model.encoder import Encoded, Encoder
 from mafs_ros.model.inn import FusionDecoder
 from mafs_ros.model.segmentation import SegmentationDecoder
 
@@ -49,19 +49,40 @@ class Mafs(nn.Module):
         self.segmentation_decoder = SegmentationDecoder(config) if config.segmentation else None
 
     def forward(self, visible: Tensor, infrared: Tensor) -> MafsOutput:
-        _check(visible, infrared)
+        encoded = self._encode(visible, infrared)
         height, width = visible.shape[-2:]
-        visible, infrared = pad_to_multiple(visible), pad_to_multiple(infrared[:, :1])
-        encoded = self.encoder(visible, infrared)
-        fused = logits = None
+        logits = None
         auxiliary: tuple[Tensor, ...] = ()
-        if self.fusion_decoder is not None and encoded.fusion is not None:
-            fused = self.fusion_decoder(encoded.fusion, encoded.detail)[..., :height, :width]
         if self.segmentation_decoder is not None:
             logits, auxiliary = self.segmentation_decoder(encoded.shallow, encoded.deep)
             logits = logits[..., :height, :width]
             auxiliary = tuple(maps[..., :height, :width] for maps in auxiliary)
-        return MafsOutput(fused, logits, auxiliary)
+        fused = self._fuse(encoded)
+        return MafsOutput(
+            None if fused is None else fused[..., :height, :width], logits, auxiliary
+        )
+
+    def predict(self, visible: Tensor, infrared: Tensor) -> tuple[Tensor, Tensor]:
+        """Fused luminance and class ids (of the largest logit), both float [B, 1, H, W].
+
+        Raises ValueError for a network that lacks one of the tasks.
+        """
+        encoded = self._encode(visible, infrared)
+        fused = self._fuse(encoded)
+        if fused is None or self.segmentation_decoder is None:
+            raise ValueError("predict needs a network with both fusion and segmentation")
+        ids = self.segmentation_decoder.class_ids(encoded.shallow, encoded.deep)
+        height, width = visible.shape[-2:]
+        return fused[..., :height, :width], ids[..., :height, :width]
+
+    def _encode(self, visible: Tensor, infrared: Tensor) -> Encoded:
+        _check(visible, infrared)
+        return self.encoder(pad_to_multiple(visible), pad_to_multiple(infrared[:, :1]))
+
+    def _fuse(self, encoded: Encoded) -> Tensor | None:
+        if self.fusion_decoder is None or encoded.fusion is None:
+            return None
+        return self.fusion_decoder(encoded.fusion, encoded.detail)
 
 
 def build_model(preset: str, num_classes: int | None = None, **overrides: Any) -> Mafs:

@@ -27,7 +27,8 @@ class ProgressiveFusion(nn.Module):
         size = (x.shape[-2], x.shape[-1])
         shared = F.relu(self.shared(resize(condition, size)))
         gamma, beta = self.gamma(shared).sigmoid(), self.beta(shared)
-        return self.norm(self.instance_norm(x) * (1 + gamma)) + beta
+        # beta first: a sum has the memory layout of its first operand.
+        return beta + self.norm((1 + gamma) * self.instance_norm(x))
 
 
 class AddedFusion(nn.Module):

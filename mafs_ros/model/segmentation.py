@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -31,12 +33,24 @@ class SegmentationHead(nn.Module):
         self.semantic = conv(width, num_classes * pixels, separable=subpixel)
 
     def forward(self, x: Tensor) -> Tensor:
+        logits = self._small_logits(x)
+        return F.pixel_shuffle(logits, self.stride) if self.subpixel else self._resized(logits)
+
+    def class_ids(self, x: Tensor) -> Tensor:
+        """The class of the largest logit, the first of equal ones: float [B, 1, H, W]."""
+        logits = self._small_logits(x)
+        if not self.subpixel:
+            return first_largest(self._resized(logits).split(1, 1))
+        # Compared before the cells are laid out: engines then move one map, not one per class.
+        return F.pixel_shuffle(first_largest(logits.split(self.stride**2, 1)), self.stride)
+
+    def _small_logits(self, x: Tensor) -> Tensor:
         background, foreground = self.binary(self.binary_features(x)).chunk(2, 1)
         # The release divides plain exponentials, which overflow; this is the same number.
         weighted = x * torch.sigmoid(foreground - background)
-        logits = self.semantic(self.semantic_features(weighted))
-        if self.subpixel:
-            return F.pixel_shuffle(logits, self.stride)
+        return self.semantic(self.semantic_features(weighted))
+
+    def _resized(self, logits: Tensor) -> Tensor:
         return resize(logits, scale_size(logits, self.stride), align_corners=True)
 
 
@@ -73,7 +87,7 @@ class SegmentationDecoder(nn.Module):
 
     shallow: PHF features [B, fusion_width, H/t, W/t], t = `shallow_stride`; features: F3 to F6
     [B, segmentation_width, H/4..H/32, ..]. Returns (logits [B, num_classes, H, W], auxiliary
-    maps as in `AuxiliaryHeads`, empty where the config or evaluation mode leaves them out).
+    maps as in `AuxiliaryHeads`, empty where the config leaves them out).
     """
 
     def __init__(self, config: MafsConfig) -> None:
@@ -102,9 +116,31 @@ class SegmentationDecoder(nn.Module):
         self, shallow: Tensor, features: list[Tensor]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         pyramid = self.pixel_decoder(features)
+        auxiliary = self.auxiliary(features, pyramid[0]) if self.auxiliary is not None else ()
+        return self.head(self._last_features(shallow, features, pyramid)), auxiliary
+
+    def class_ids(self, shallow: Tensor, features: list[Tensor]) -> Tensor:
+        """The class of each pixel, float [B, 1, H, W]."""
+        pyramid = self.pixel_decoder(features)
+        return self.head.class_ids(self._last_features(shallow, features, pyramid))
+
+    def _last_features(
+        self, shallow: Tensor, features: list[Tensor], pyramid: list[Tensor]
+    ) -> Tensor:
         skips = [self.context(level) for level in pyramid[2:]]
         x = self.preliminary(self.scales(features[2], skips))
         shallow = F.avg_pool2d(shallow, self.pool) if self.pool > 1 else shallow
-        logits = self.head(self.dilated(torch.cat([shallow, x], 1)))
-        auxiliary = self.auxiliary(features, pyramid[0]) if self.auxiliary is not None else ()
-        return logits, auxiliary
+        return self.dilated(torch.cat([shallow, x], 1))
+
+
+def first_largest(maps: Sequence[Tensor]) -> Tensor:
+    """Index of the largest of two or more maps, per value; the first of equal ones. Floats.
+
+    What argmax gives, as comparisons: engines do them in one pass.
+    """
+    largest = maps[0]
+    index: Tensor | float = 0.0
+    for number, values in enumerate(maps[1:], 1):
+        index = torch.where(values > largest, float(number), index)
+        largest = torch.maximum(largest, values)
+    return torch.as_tensor(index)
