@@ -8,7 +8,6 @@ spins: its callbacks only pair messages and leave the newest pair in a mailbox. 
 Worker, turns pairs into images and publishes them.
 """
 
-import ctypes
 import json
 import logging
 import os
@@ -45,6 +44,7 @@ from mafs_ros.errors import one_line
 from mafs_ros.health import CameraHealth, Events, FrameHealth, Status, Throttle
 from mafs_ros.images import ImageError, image_message, rgb_from_message, thermal_from_message
 from mafs_ros.labels import ClassTable, overlay
+from mafs_ros.memory import keep_freed_memory
 from mafs_ros.pairing import Mailbox, Pairing, nanoseconds
 from mafs_ros.parameters import (
     TABLE,
@@ -81,6 +81,8 @@ STARTER, WORKER = 'mafs start', 'mafs worker'
 SIGNAL_PERIOD_S = 0.2
 # How long the frame in progress may take at the end; `ros2 launch` loses patience after 5 s.
 GRACE_S = 2.0
+# Freed image buffers that are kept for the next frame.
+KEPT_BYTES = 128 << 20
 
 
 @dataclass
@@ -591,7 +593,7 @@ def main(args: list[str] | None = None) -> int:
     # (a terminal and `ros2 launch` both send one) would raise in the middle of the clean-up.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    keep_freed_memory()
+    keep_freed_memory(KEPT_BYTES)
     try:
         code = run(sys.argv if args is None else args, stop)
     except Exception as error:
@@ -652,23 +654,6 @@ def start_in_thread(node: MafsNode, stop: threading.Event) -> threading.Thread:
     while thread.is_alive() and not stop.is_set():
         thread.join(SIGNAL_PERIOD_S)
     return thread
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep freed image buffers for the next frame instead of returning them.
-
-    The page faults of fresh buffers cost 1 to 2 ms a frame at 640x480. At most 128 MiB are kept.
-    Settings in the environment (MALLOC_..., see mallopt(3)) win.
-    """
-    if any(name.startswith('MALLOC_') for name in os.environ):
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # another C library
-        return
-    trim_threshold, mmap_threshold = -1, -3
-    mallopt(mmap_threshold, 32 << 20)
-    mallopt(trim_threshold, 128 << 20)
 
 
 def words_for_nobody(args: list[str]) -> list[str]:

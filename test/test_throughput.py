@@ -36,7 +36,7 @@ def test_what_cannot_be_measured_is_one_line(capfd) -> None:
 PROGRAM = """
 import resource, sys, torch
 from torch import nn
-from training.memory import keep_freed_memory
+from mafs_ros.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 layers = [nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU()]

@@ -32,9 +32,9 @@ from torch.optim import SGD, AdamW, Optimizer
 from tqdm import tqdm
 
 from mafs_ros.files import prepare_output_folder
+from mafs_ros.memory import keep_freed_memory
 from training.batches import Batch, Crops, Order, make_loader
 from training.logs import Logs
-from training.memory import keep_freed_memory
 from training.recipe import Optimisation, Recipe
 from training.sync_norm import synchronise_norms
 
