@@ -8,7 +8,8 @@ from typing import Any
 
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 200, 24, 48
-COLOURS = ("#6e7781", "#0969da", "#1a7f37", "#cf222e", "#9a6700", "#8250df", "#bf3989", "#0e7c86")
+COLOURS = ("#6e7781", "#0969da", "#1a7f37", "#cf222e", "#9a6700", "#8250df", "#bf3989", "#0e7c86",
+           "#24292f", "#d4a72c", "#54aeff", "#7c4a1e")
 PROFILE_ROWS = 25
 # In the order in which they pass; as the demo's summary calls them.
 NODE_STEPS = {
