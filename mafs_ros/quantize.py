@@ -237,15 +237,18 @@ class Quantization:
     def quantize(self, graph: openvino.Model) -> tuple[openvino.Model | None, dict[str, Any]]:
         """The first int8 model that passes, with what was measured; None if none does.
 
-        Tried are: everything in int8, then without the fusion's own parts, then without a quarter
-        of the others at a time, those first that int8 harms most.
+        Tried are: everything in int8 that it makes faster, then without the fusion's own parts,
+        then without a quarter of the others at a time, those first that int8 harms most.
         """
         from mafs_ros.engine import int8
 
         pairs = [(pair.rgb, pair.thermal) for pair in self.calibration]
         best: dict[str, Any] = {}
         everything = int8.parts(graph)
-        for kept in self.choices(graph, everything):
+        say(f"timing {len(everything)} parts in int8")
+        slow = int8.slow_parts(graph, int8.quantize(graph, pairs), pairs[0])
+        for harmed in self.choices(graph, slow):
+            kept = [name for name in everything if name in slow or name in harmed]
             say("quantizing" + f", {len(kept)} of {len(everything)} parts kept" * bool(kept))
             model = int8.quantize(graph, pairs, kept)
             result = {**self.measure(self.compiled(model, "int8")), "kept": kept}
@@ -256,15 +259,16 @@ class Quantization:
                 best = result
         return None, {**best, "refused": self.fault(best), "median_ms": None}
 
-    def choices(self, graph: openvino.Model, everything: list[str]) -> Iterator[list[str]]:
-        """Lists of the parts to keep, longer and longer."""
+    def choices(self, graph: openvino.Model, slow: list[str]) -> Iterator[list[str]]:
+        """Lists of the parts to keep besides the slow ones, longer and longer."""
         from mafs_ros.engine import int8
 
         yield []
         kept = int8.fusion_parts(graph)
         if kept:
             yield kept
-        ranked = self.ranked(graph, kept, [name for name in everything if name not in kept])
+        left = [name for name in int8.parts(graph) if name not in (*kept, *slow)]
+        ranked = self.ranked(graph, [*kept, *slow], left)
         quarter = max(1, len(ranked) // 4)
         for count in range(quarter, len(ranked), quarter):
             yield [*kept, *ranked[:count]]

@@ -21,6 +21,8 @@ from mafs_ros.engine import (
 )
 from mafs_ros.engine.graph import DeployedGraph, replace_luminance
 from mafs_ros.engine.openvino_depthwise import use_depthwise
+from mafs_ros.engine.openvino_gates import part_gates
+from mafs_ros.engine.openvino_planes import SPLITS
 from mafs_ros.labels import load_class_table
 from mafs_ros.model import build_model
 from mafs_ros.model.segmentation import first_largest
@@ -243,6 +245,42 @@ def test_groups_of_two_channels_become_depthwise(stride: int, dilation: int) -> 
     (expected, before), (found, after) = run(False), run(True)
     assert before == [2] and sorted(after) == [1, 1, 16]
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("channels", "apart"), [(1, True), (2, False)])
+def test_a_gate_of_one_channel_is_not_part_of_its_convolution(channels: int, apart: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 8, 11, 14)).astype(np.float32)
+    kernels = rng.normal(size=(channels, 8, 3, 3)).astype(np.float32)
+
+    def run(change: bool) -> tuple[np.ndarray, list[str]]:
+        images = opset8.parameter(x.shape, np.float32)
+        found = opset8.convolution(images, kernels, [1, 1], [1, 1], [1, 1], [1, 1])
+        model = openvino.Model([opset8.multiply(images, opset8.sigmoid(found))]
+                               if channels == 1 else [opset8.sigmoid(found)], [images])
+        if change:
+            part_gates(model)
+        compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        kinds = [operation.get_rt_info()["layerType"].value
+                 if hasattr(operation.get_rt_info()["layerType"], "value")
+                 else operation.get_rt_info()["layerType"]
+                 for operation in compiled.get_runtime_model().get_ops()]
+        return compiled(x)[0], kinds
+
+    (expected, _), (found, kinds) = run(False), run(True)
+    np.testing.assert_array_equal(found, expected)
+    assert any("Pool" in kind for kind in kinds) == apart
+
+
+def test_a_picture_is_taken_apart_as_bytes(small_weights: Path) -> None:
+    model = openvino_graph.convert(small_weights, 64, 96)
+    splits = [operation for operation in model.get_ordered_ops()
+              if operation.get_type_name() in SPLITS
+              and list(operation.get_input_shape(0)) == [1, 3, 64, 96]]
+    (split,) = splits
+    assert split.get_input_element_type(0) == openvino.Type.u8
+    transpose = split.input_value(0).get_node()
+    assert transpose.input_value(0).get_node().get_friendly_name() == "rgb"
 
 
 def test_the_largest_of_some_maps_is_what_argmax_finds() -> None:

@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from mafs_ros.cli import main
-from mafs_ros.engine import create_engine, int8
+from mafs_ros.engine import create_engine, int8, openvino_graph
 from mafs_ros.engine.checks import check_file, int8_file, read_checks
-from mafs_ros.engine.openvino import native_precisions
+from mafs_ros.engine.openvino import compile_options, native_precisions
+from mafs_ros.engine.openvino_counters import OperationTime, operation_times
 from mafs_ros.labels import load_class_table
 from mafs_ros.model import build_model
 from mafs_ros.model.weights import ModelInfo, save_weights
@@ -25,6 +26,8 @@ from mafs_ros.pairs import read_pairs, spread
 from mafs_ros.simulation import StreetSimulation
 
 SIZE = (64, 96)
+SLOW = "segmentation_decoder.head"  # said to be no faster in int8
+SLOW_PARTS = int8.slow_parts
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +60,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     """Conversion and quantization are real, but of the same network only once."""
-    from mafs_ros.engine import openvino_graph
-
     kept: dict[tuple[object, ...], openvino.Model] = {}
 
     def once(make: Callable[..., openvino.Model], name: Callable[..., tuple[object, ...]]):
@@ -75,6 +76,8 @@ def quick() -> Iterator[None]:
             openvino_graph.convert, lambda path, *size: (path.read_bytes(), *size)))
         patch.setattr(int8, "quantize", once(
             int8.quantize, lambda model, pairs, kept=(): ("int8", len(pairs), *kept)))
+        # What is faster in int8 is a matter of the machine and the moment.
+        patch.setattr(int8, "slow_parts", lambda graph, model, pair: [SLOW])
         yield
 
 
@@ -154,6 +157,37 @@ def test_what_loses_too_much_is_refused(drive: Path, weights: Path, tmp_path: Pa
     assert not int8_file(own, SIZE).exists()
     check = read_checks(own)[SIZE]
     assert "int8" not in check.passed and "loses 0." in check.int8_fault()
+
+
+def test_parts_that_int8_does_not_make_faster_are_kept(quantized: Path, monkeypatch) -> None:
+    weights = next(quantized.glob("*.safetensors"))
+    result = read_checks(weights)[SIZE].facts["precisions"]["int8"]
+    assert SLOW in result["kept"]
+
+    model = openvino.Core().read_model(int8_file(weights, SIZE))
+    fast, slow, *_ = int8.parts(model)
+    monkeypatch.setattr(int8, "slow_parts", SLOW_PARTS)
+
+    def operation_times(core, graph, *_) -> list[OperationTime]:
+        """Twice as long in int8, but for one part, which takes half."""
+        in_int8 = graph is model
+        return [OperationTime(name, "Convolution", 0.5 + in_int8 * (-0.25 if name == fast else 1))
+                for name in int8.parts(model) for _ in range(2)]
+
+    monkeypatch.setattr("mafs_ros.engine.openvino_counters.operation_times", operation_times)
+    pair = tuple(image[0] for image in images())
+    kept = int8.slow_parts(model.clone(), model, pair)
+    assert fast not in kept and slow in kept and len(kept) == len(int8.parts(model)) - 1
+
+
+def test_every_operation_is_timed_and_belongs_to_a_module(weights: Path) -> None:
+    graph = openvino_graph.convert(weights, *SIZE)
+    core = openvino.Core()
+    options = compile_options("fp32", 0, native_precisions(core))
+    times = operation_times(core, graph, options, images(), 3)
+    of_modules = {int8.part_of_module(time.module) for time in times if time.ms > 0}
+    assert {"encoder.visible_trunk.stages.0", "fusion_decoder.output", ""} <= of_modules
+    assert any(time.kind.startswith("Convolution (") for time in times)
 
 
 def test_parts_are_kept_one_after_the_other(quantized: Path) -> None:

@@ -300,10 +300,12 @@ class Series:
         from mafs_ros.engine.openvino_graph import convert
         from mafs_ros.quantize import unchecked_record
 
-        kept: list[str] = next((check.facts["precisions"]["int8"].get("kept", [])
-                     for check in checks.values() if "int8" in check.passed), [])
-        graph = convert(self.weights, *self.size)
-        model = int8.quantize(graph, simulated_pairs(self.size), kept)
+        graph, pairs = convert(self.weights, *self.size), simulated_pairs(self.size)
+        kept: list[str] | None = next((check.facts["precisions"]["int8"].get("kept", [])
+                     for check in checks.values() if "int8" in check.passed), None)
+        if kept is None:
+            kept = int8.slow_parts(graph, int8.quantize(graph, pairs), pairs[0])
+        model = int8.quantize(graph, pairs, kept)
         file = int8_file(self.weights, self.size)
         write_model(model, file)
         record = unchecked_record(self.weights, self.size, file)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -24,59 +23,35 @@ def profile(
     """
     import numpy as np
     import openvino
-    from openvino import properties
 
     from mafs_ros.engine.openvino import OpenVinoEngine
+    from mafs_ros.engine.openvino_counters import operation_times
 
-    engine = OpenVinoEngine(weights, threads, cache, precision)
     core = openvino.Core()
-    model, options, used = engine.source(size)
+    model, options, used = OpenVinoEngine(weights, threads, cache, precision).source(size)
     rng = np.random.default_rng(0)
     images = [
         rng.integers(0, 256, (1, *size, 3), np.uint8),
         rng.integers(0, 256, (1, *size), np.uint8),
     ]
     plain = core.compile_model(model, "CPU", options).create_infer_request()
-    compiled = core.compile_model(model, "CPU", {**options, properties.enable_profiling(): True})
-    counted = compiled.create_infer_request()
     best = float("inf")
-    modules: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
-    origins = {
-        operation.get_friendly_name(): _origin(operation)
-        for operation in compiled.get_runtime_model().get_ops()
-    }
-    counted.infer(images)
     for _ in range(CALLS):
         start = time.perf_counter()
         plain.infer(images)
         best = min(best, 1000 * (time.perf_counter() - start))
-        counted.infer(images)
-        for entry in counted.get_profiling_info():
-            ms = entry.real_time.total_seconds() * 1000 / CALLS
-            modules[_module(origins.get(entry.node_name) or entry.node_name)] += ms
-            kinds[f"{entry.node_type} ({entry.exec_type})"] += ms
+    modules: dict[str, float] = defaultdict(float)
+    kinds: dict[str, float] = defaultdict(float)
+    for operation in operation_times(core, model, options, images, CALLS):
+        modules[".".join(operation.module.split(".")[:DEPTH]) or OUTSIDE] += operation.ms
+        kinds[operation.kind] += operation.ms
     return {
         "precision": used,
         "plain_ms": best,
-        "modules_ms": dict(modules.most_common()),
-        "kinds_ms": {name: ms for name, ms in kinds.most_common() if ms >= 0.005},
+        "modules_ms": largest_first(modules),
+        "kinds_ms": {name: ms for name, ms in largest_first(kinds).items() if ms >= 0.005},
     }
 
 
-def _origin(operation: Any) -> str:
-    """The names of the operations that one of the compiled graph was made of."""
-    info = operation.get_rt_info()
-    if "originalLayersNames" not in info:
-        return ""
-    value = info["originalLayersNames"]
-    return str(getattr(value, "value", value))
-
-
-def _module(names: str) -> str:
-    """The module of the first of some names that has one, at most DEPTH components long."""
-    from mafs_ros.engine.openvino_graph import module_of
-
-    modules = [module_of(name) for name in re.split(r",(?=[\w.]*\|)", names)]
-    module = next((name for name in modules if name), "")
-    return ".".join(module.split(".")[:DEPTH]) or OUTSIDE
+def largest_first(times: dict[str, float]) -> dict[str, float]:
+    return dict(sorted(times.items(), key=lambda item: -item[1]))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+GRAPH_CODE = (
+    "graph", "half", "openvino_graph", "openvino_depthwise", "openvino_gates", "openvino_planes")
+
 
 def code_hash() -> str:
     """SHA-256 of the code that defines the graph: what other code made is out of date."""
     package = Path(__file__).parents[1]
-    names = ("graph", "half", "openvino_graph", "openvino_depthwise")
-    engine = [package / "engine" / f"{name}.py" for name in names]
+    engine = [package / "engine" / f"{name}.py" for name in GRAPH_CODE]
     return file_hash(*engine, *sorted((package / "model").glob("*.py")))
 
 

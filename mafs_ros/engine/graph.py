@@ -39,10 +39,12 @@ class DeployedGraph(nn.Module):
 
     def forward(self, rgb: Tensor, thermal: Tensor) -> tuple[Tensor, Tensor]:
         # TensorRT casts bytes from and to floats, first and last, and does nothing else with them.
-        visible = rgb.to(torch.float32).permute(0, 3, 1, 2)
-        infrared = thermal.to(torch.float32)[:, None] / 255
-        y, ids = self.network.predict((visible / 255).to(self.dtype), infrared.to(self.dtype))
-        return fused_image(visible, y.float()), ids.squeeze(1).to(torch.uint8)
+        y, ids = self.network.predict(
+            (rgb.to(torch.float32) / 255).to(self.dtype).permute(0, 3, 1, 2),
+            (thermal.to(torch.float32) / 255).to(self.dtype)[:, None],
+        )
+        picture = fused_image(rgb.to(torch.float32).permute(0, 3, 1, 2), y.float())
+        return picture, ids.squeeze(1).to(torch.uint8)
 
 
 def fused_image(visible: Tensor, y: Tensor) -> Tensor:

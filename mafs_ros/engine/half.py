@@ -10,7 +10,7 @@ numerical test (one pair):
 - instance, group and layer norms: sums of squares (1.0e5 and 2.1e5; in the half instance norm of
   the paper's network one square alone 1.3e5), and the difference of a value and its mean must
   keep its bits;
-- F.normalize before channel attention in MST: sums of squares (1.7e5 and 1.7e6), and its epsilon
+- the lengths of queries and keys in MST: sums of squares (1.7e5 and 1.7e6), and the least length
   1e-12 is 0 in half, so that an empty row would divide 0 by 0;
 - the energy X X^T of CAM and the softmax over it (1.5e4, where the steps of half are 8);
 - DEM's channel signature, divided by its norm, and the gate made of it;

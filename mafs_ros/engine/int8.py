@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -23,7 +24,8 @@ Image = NDArray[np.uint8]
 COMPUTE = ("Convolution", "GroupConvolution", "MatMul", "ConvolutionBackpropData")
 FAKE_QUANTIZE = "FakeQuantize"
 # A part of the network: 'encoder.stem_fusion', 'encoder.visible_trunk.stages.2', ...
-PART = re.compile(r"\w+(\.\w+)?(\.stages)?(\.\d+)?")
+PART = re.compile(r"\w+(\.\w+)?(\.(stages|blocks|upsampling))?(\.\d+)?")
+TIMED_CALLS = 15
 
 
 def quantize(
@@ -47,12 +49,19 @@ def quantize(
     ]
     ignored += [operation.get_friendly_name() for operation in _last_of_fusion(model)]
     items = [(rgb[None], thermal[None]) for rgb, thermal in pairs]
+    how = nncf.quantization.advanced_parameters
     return nncf.quantize(
         model.clone(),
         nncf.Dataset(items),
         preset=nncf.QuantizationPreset.PERFORMANCE,  # MIXED is slower and no nearer
         subset_size=len(items),
         ignored_scope=nncf.IgnoredScope(names=sorted(set(ignored)), validate=False),
+        # One range for a whole map. Those per channel, which NNCF uses before depthwise
+        # convolutions, it takes along the wrong axis where a matrix product comes before one, and
+        # OpenVINO refuses the model.
+        advanced_parameters=how.AdvancedQuantizationParameters(
+            activations_quantization_params=how.QuantizationParameters(per_channel=False)
+        ),
     )
 
 
@@ -74,8 +83,36 @@ def fusion_parts(model: openvino.Model) -> list[str]:
 
 def part_of(name: str) -> str:
     """The part of the network that an operation belongs to; empty at the ends of the graph."""
-    match = PART.match(module_of(name))
+    return part_of_module(module_of(name))
+
+
+def part_of_module(path: str) -> str:
+    """The part of the network that a module belongs to; empty for an empty path."""
+    match = PART.match(path)
     return match[0] if match else ""
+
+
+def slow_parts(
+    model: openvino.Model, quantized: openvino.Model, pair: tuple[Image, Image]
+) -> list[str]:
+    """The parts that are no faster in int8 on this machine than without it, by `operation_times`.
+
+    Those of many small operations, as a rule: each rounding is one more. model: the converted
+    graph, quantized: what `quantize` made of it, pair: what to time them with.
+    """
+    from mafs_ros.engine.openvino import compile_options, native_precisions
+    from mafs_ros.engine.openvino_counters import operation_times
+
+    core = openvino.Core()
+    options = compile_options("int8", 0, native_precisions(core))
+    times = []
+    for graph in (model, quantized):
+        of_parts: dict[str, float] = defaultdict(float)
+        images = [image[None] for image in pair]
+        for operation in operation_times(core, graph, options, images, TIMED_CALLS):
+            of_parts[part_of_module(operation.module)] += operation.ms
+        times.append(of_parts)
+    return [name for name in parts(model) if times[1][name] >= times[0][name]]
 
 
 def without_rounding(quantized: openvino.Model, kept: Collection[str]) -> openvino.Model:

@@ -15,6 +15,8 @@ from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
 from mafs_ros.engine.graph import DeployedGraph, example_images
 from mafs_ros.engine.openvino_depthwise import use_depthwise
+from mafs_ros.engine.openvino_gates import part_gates
+from mafs_ros.engine.openvino_planes import split_bytes
 from mafs_ros.model.weights import load_weights
 
 SEPARATOR = "|"  # between the module's path and the operation in a name; in no Python name
@@ -36,6 +38,8 @@ def convert(weights: Path, height: int, width: int) -> openvino.Model:
         model = openvino.convert_model(decoder)
     _name_by_module(model, _modules(decoder.fx_gm))
     use_depthwise(model)
+    split_bytes(model)
+    part_gates(model)
     return model
 
 

@@ -12,15 +12,21 @@ class ShallowFusion(nn.Module):
     """Fuse shallow features of both modalities by one learned weight per pixel and channel.
 
     visible, infrared [B, inputs, H, W] -> [B, width, H, W]. Batch normalisation acts on pooled
-    1x1 maps, so training needs a batch of at least 2.
+    1x1 maps, so training needs a batch of at least 2. stride: see `_refine`.
     """
 
     def __init__(
-        self, inputs: int, width: int, layers: int = 3, kernel: int = 3, reduction: int = 4
+        self,
+        inputs: int,
+        width: int,
+        layers: int = 3,
+        kernel: int = 3,
+        reduction: int = 4,
+        stride: int = 1,
     ) -> None:
         super().__init__()
-        self.visible = _refine(inputs, width, layers, kernel)
-        self.infrared = _refine(inputs, width, layers, kernel)
+        self.visible = _refine(inputs, width, layers, kernel, stride)
+        self.infrared = _refine(inputs, width, layers, kernel, stride)
         self.recalibrate = nn.Sequential(
             ConvNorm(2 * width, width // 2, 1, bias=True, activation=nn.ReLU()),
             ConvNorm(width // 2, 2 * width, 1, bias=True, activation=nn.Sigmoid()),
@@ -31,11 +37,11 @@ class ShallowFusion(nn.Module):
 
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
         visible, infrared = self.visible(visible), self.infrared(infrared)
-        means = [spatial_mean(x, keepdim=True) for x in (visible, infrared)]
+        means = [spatial_mean(x) for x in (visible, infrared)]
         gain_visible, gain_infrared = (1 + self.recalibrate(torch.cat(means, 1))).chunk(2, 1)
         visible, infrared = visible * gain_visible, infrared * gain_infrared
         gathered = self.gather(torch.cat([visible, infrared], 1))
-        pooled = spatial_mean(gathered, keepdim=True)
+        pooled = spatial_mean(gathered)
         weight = torch.sigmoid(self.local_weight(gathered) * self.global_weight(pooled))
         return infrared + weight * (visible - infrared)
 
@@ -44,24 +50,34 @@ class MeanFusion(nn.Module):
     """Ablation of AFM: convolve each modality and add them; same shapes as ShallowFusion."""
 
     def __init__(
-        self, inputs: int, width: int, layers: int = 3, kernel: int = 3, reduction: int = 4
+        self,
+        inputs: int,
+        width: int,
+        layers: int = 3,
+        kernel: int = 3,
+        reduction: int = 4,
+        stride: int = 1,
     ) -> None:
         super().__init__()
-        self.visible = _refine(inputs, width, layers, kernel)
-        self.infrared = _refine(inputs, width, layers, kernel)
+        self.visible = _refine(inputs, width, layers, kernel, stride)
+        self.infrared = _refine(inputs, width, layers, kernel, stride)
 
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
         return self.visible(visible) + self.infrared(infrared)
 
 
-def _refine(inputs: int, width: int, layers: int, kernel: int) -> nn.Sequential:
+def _refine(inputs: int, width: int, layers: int, kernel: int, stride: int) -> nn.Sequential:
+    """Convolutions of one modality; with a stride the first takes cells of stride x stride."""
     widths = [inputs] + [width] * layers
-    return nn.Sequential(
+    refine = nn.Sequential(
         *(
             ConvNorm(a, b, kernel, activation=nn.ReLU())
             for a, b in zip(widths, widths[1:], strict=False)
         )
     )
+    if stride > 1:
+        refine[0].conv = nn.Conv2d(inputs, width, stride, stride, bias=False)
+    return refine
 
 
 def _bottleneck(width: int, reduction: int) -> nn.Sequential:

@@ -17,7 +17,7 @@ BACKBONES: dict[str, Callable[[int | None], Trunk]] = {
     "resnet101": lambda channels: ResNet((3, 4, 23, 3), channels),
     "resnet152": lambda channels: ResNet((3, 8, 36, 3), channels),
     "efficientnet_lite0": partial(EfficientNetLite, depths=tuple(row.depth for row in LITE0)),
-    "efficientnet_lite0_slim": partial(EfficientNetLite, depths=(1, 1, 2, 2, 2, 1)),
+    "efficientnet_lite0_slim": partial(EfficientNetLite, depths=(1, 2, 2, 1, 2, 1)),
 }
 
 

@@ -18,14 +18,17 @@ class MafsConfig:
         convolutions of the first tap of the shallow feature extraction.
     own_stem: the shallow feature extraction replaces the backbone's first convolution (paper);
         False keeps the backbone's own stem on the image.
-    shallow_stride: stride at which the stem's features are fused, 2 in the paper; they are
-        averaged down to a larger one.
+    shallow_stride: stride at which the stem's features are fused, 2 in the paper; a strided
+        convolution in AFM brings them to a larger one.
     dem_levels: where modality interaction (DEM) stands: 0 after the stem, 1 to 3 after that
         backbone stage. The paper has all four.
     dem_kernel: size of DEM's grouped convolution.
     released_dem_gate: take the gate of DEM as the authors' release computes it (first row of the
         similarity matrix, batch samples mixed) instead of its diagonal.
     cam, afm: fuse deep and shallow features by CAM and AFM; False adds them instead.
+    attention_pool: the attention between channels (CAM, MST), which only needs sums over the map
+        to find what is alike, takes them from the map averaged down by this factor (or by its
+        half, .. where it does not divide the map).
     phf: condition shallow features on deep ones by PHF; False adds them instead.
     fusion_width, fusion_kernel: channels of the fusion branch, kernel of AFM and PHF.
     afm_layers, afm_reduction: convolutions per modality in AFM; how much narrower the bottleneck
@@ -38,11 +41,16 @@ class MafsConfig:
     linear_output: the fused luminance is the decoder's output clamped to 0..1; False squashes it
         by tanh (paper), which a narrow decoder has to learn to undo.
     segmentation_width: channels of the segmentation decoder.
-    norm_groups: groups of GroupNorm in the pixel decoder.
+    norm_groups: groups of GroupNorm in the pixel decoder; 0 for batch normalisation.
     segmentation_stride: stride of the last segmentation features (2 in the paper).
     subpixel_logits: the last convolution gives the logits of all pixels of a cell of that stride;
         False (paper) resizes bilinearly.
     mst: multi-scale transformer in the segmentation decoder; False resizes and adds instead.
+    mst_batch_norm, mst_relu: batch normalisation and ReLU in it in place of the paper's layer
+        normalisation and GELU: engines fold them into convolutions.
+    mst_refine: dilated convolutions after each doubling of its resolution, 2 in the paper.
+    mst_sum: the outputs of its three stages are summed (paper); False takes the last, which has
+        been made from the others.
     aspp_dilations, arm_dilations: dilation rates.
     separable: depthwise-separable 3x3 convolutions in the decoders.
     fusion, segmentation: build that task; at least one. The paper's MAFS-S has fusion=False.
@@ -62,6 +70,7 @@ class MafsConfig:
     released_dem_gate: bool = False
     cam: bool = True
     afm: bool = True
+    attention_pool: int = 1
     phf: bool = True
     fusion_width: int = 32
     fusion_kernel: int = 3
@@ -78,6 +87,10 @@ class MafsConfig:
     segmentation_stride: int = 2
     subpixel_logits: bool = False
     mst: bool = True
+    mst_batch_norm: bool = False
+    mst_relu: bool = False
+    mst_refine: int = 2
+    mst_sum: bool = True
     aspp_dilations: tuple[int, ...] = (1, 2, 3, 4)
     arm_dilations: tuple[int, ...] = (1, 2, 4, 8)
     separable: bool = False
@@ -97,6 +110,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "shallow_stride": 4,
         "dem_levels": (2, 3),
         "dem_kernel": 3,
+        "attention_pool": 4,
         "fusion_width": 32,
         "fusion_kernel": 1,
         "afm_layers": 1,
@@ -108,11 +122,15 @@ PRESETS: dict[str, dict[str, object]] = {
         "detail_skip": True,
         "linear_output": True,
         "segmentation_width": 32,
-        "norm_groups": 8,
+        "norm_groups": 0,
+        "mst_batch_norm": True,
+        "mst_relu": True,
+        "mst_refine": 1,
+        "mst_sum": False,
         "segmentation_stride": 4,
         "subpixel_logits": True,
         "aspp_dilations": (2,),
-        "arm_dilations": (1, 3),
+        "arm_dilations": (2,),
         "separable": True,
     },
 }

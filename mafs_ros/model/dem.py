@@ -38,22 +38,26 @@ class ModalityInteraction(nn.Module):
         self.score_infrared = nn.Conv2d(channels, 1, 1)
 
     def forward(self, visible: Tensor, infrared: Tensor) -> tuple[Tensor, Tensor]:
-        gate = self._gate(self._signature(visible), self._signature(infrared))
+        gate = self._gate(*self._signatures(visible, infrared))
         gate = gate.to(visible.dtype)[:, :, None, None]
-        shared_visible, shared_infrared = visible * gate, infrared * gate
-        mixed = self.mix(torch.cat([shared_visible, shared_infrared], 1))
-        weight = self.weight_up(F.gelu(self.weight_down(mixed.amax((2, 3)))))
+        mixed = self.mix(torch.cat([visible * gate, infrared * gate], 1))
+        strongest = mixed.amax((2, 3), keepdim=True).flatten(1)
+        weight = self.weight_up(F.gelu(self.weight_down(strongest)))
         weight_visible, weight_infrared = torch.sigmoid(weight)[:, :, None, None].chunk(2, 1)
-        visible = visible * (1 - gate) + shared_visible * weight_visible
-        infrared = infrared * (1 - gate) + shared_infrared * weight_infrared
+        # x (1 - gate) + x gate weight, with the factors of x multiplied out.
+        visible = visible * (1 - gate + gate * weight_visible)
+        infrared = infrared * (1 - gate + gate * weight_infrared)
         # A softmax over two scores is the sigmoid of their difference.
         share = torch.sigmoid(self.score_visible(visible) - self.score_infrared(infrared))
         infrared_share = infrared * (1 - share)
         return visible * share + infrared_share, infrared_share
 
-    def _signature(self, x: Tensor) -> Tensor:
-        pooled = at_least_fp32(self.similarity_up(F.gelu(self.similarity_down(spatial_mean(x)))))
-        return pooled / pooled.norm(dim=1, keepdim=True)
+    def _signatures(self, visible: Tensor, infrared: Tensor) -> tuple[Tensor, Tensor]:
+        """Two unit vectors [B, C] in fp32; of both modalities at once, as they share weights."""
+        means = torch.cat([spatial_mean(visible), spatial_mean(infrared)]).flatten(1)
+        pooled = at_least_fp32(self.similarity_up(F.gelu(self.similarity_down(means))))
+        first, second = (pooled / pooled.norm(dim=1, keepdim=True)).chunk(2)
+        return first, second
 
     def _gate(self, visible: Tensor, infrared: Tensor) -> Tensor:
         """Gate [B, C] in 0..1 from two unit vectors [B, C]."""

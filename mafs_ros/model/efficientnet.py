@@ -118,7 +118,8 @@ class Stem(nn.Module):
         self.norm = _norm(outputs)
 
     def forward(self, image: Tensor) -> Tensor:
-        normalised = image * (255 / 128) - 127 / 128
+        # On [B, H, W, channels], as images come: engines would otherwise lay it out twice.
+        normalised = (image.permute(0, 2, 3, 1) * (255 / 128) - 127 / 128).permute(0, 3, 1, 2)
         return F.relu6(self.norm(self.conv(same_pad(normalised, 3))))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mafs_ros.model.afm import MeanFusion, ShallowFusion
 from mafs_ros.model.backbones import build_backbone
@@ -62,15 +61,19 @@ class Encoder(nn.Module):
         )
         deep = DeepFusion if config.cam else SumFusion
         self.deep_fusion = nn.ModuleList(
-            deep(stage_width, config.segmentation_width, separable=config.separable)
+            deep(
+                stage_width,
+                config.segmentation_width,
+                separable=config.separable,
+                pool=config.attention_pool,
+            )
             for stage_width in widths[: self.depth]
         )
         shallow = ShallowFusion if config.afm else MeanFusion
         progressive = ProgressiveFusion if config.phf else AddedFusion
         width, kernel = config.fusion_width, config.fusion_kernel
         afm = (config.afm_layers, kernel, config.afm_reduction)
-        self.pool = config.shallow_stride // 2
-        self.stem_fusion = shallow(stem_width, width, *afm)
+        self.stem_fusion = shallow(stem_width, width, *afm, stride=config.shallow_stride // 2)
         self.stem_progressive = progressive(width, config.segmentation_width, kernel)
         self.fusion = config.fusion
         if config.fusion:
@@ -86,7 +89,7 @@ class Encoder(nn.Module):
         v = self.visible_trunk.stem(visible_stem)
         i = self.infrared_trunk.stem(infrared_stem)
         v, i = self._interact(0, v, i)
-        stem = self.stem_fusion(self._pooled(v), self._pooled(i))
+        stem = self.stem_fusion(v, i)
         deep = []
         for stage in range(self.depth):
             v = self.visible_trunk.stage(stage, v)
@@ -99,9 +102,6 @@ class Encoder(nn.Module):
         detail = self.detail_fusion(visible_detail, infrared_detail)
         refined = self.refinement(self.detail_progressive(detail, shallow))
         return Encoded(refined, detail, shallow, deep)
-
-    def _pooled(self, stem: Tensor) -> Tensor:
-        return F.avg_pool2d(stem, self.pool) if self.pool > 1 else stem
 
     def _interact(self, level: int, v: Tensor, i: Tensor) -> tuple[Tensor, Tensor]:
         return self.interaction[str(level)](v, i) if str(level) in self.interaction else (v, i)

@@ -83,13 +83,13 @@ class HalfInstanceNorm(nn.Module):
         self.rest = width - width // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean((2, 3))
-        variance = (x - mean[:, :, None, None]).square().mean((2, 3))
+        mean = x.mean((2, 3), keepdim=True)
+        variance = (x - mean).square().mean((2, 3), keepdim=True)
         half = len(self.weight)
-        scale = self.weight * torch.rsqrt(variance[:, :half] + 1e-5)
-        shift = self.bias - mean[:, :half] * scale
-        scale, shift = F.pad(scale, (0, self.rest), value=1.0), F.pad(shift, (0, self.rest))
-        return x * scale[:, :, None, None] + shift[:, :, None, None]
+        scale = self.weight[:, None, None] * torch.rsqrt(variance[:, :half] + 1e-5)
+        shift = self.bias[:, None, None] - mean[:, :half] * scale
+        rest = (0, 0, 0, 0, 0, self.rest)
+        return x * F.pad(scale, rest, value=1.0) + F.pad(shift, rest)
 
 
 class HalfNormUnit(nn.Module):

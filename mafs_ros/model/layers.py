@@ -86,17 +86,44 @@ class ChannelNorm(nn.Module):
         return centred * scale * weight + bias
 
 
-def spatial_mean(x: Tensor, *, keepdim: bool = False) -> Tensor:
-    """Return the mean [B, C] of every map of [B, C, H, W], summed in fp32; keepdim: [B, C, 1, 1].
+def spatial_mean(x: Tensor) -> Tensor:
+    """Return the mean [B, C, 1, 1] of every map of [B, C, H, W], summed in fp32.
 
-    The sum over a map may be beyond what half precision holds.
+    The sum over a map may be beyond what half precision holds. Of four dimensions, because
+    engines lay the whole map out anew for a mean of two.
     """
-    return at_least_fp32(x).mean((2, 3), keepdim=keepdim).to(x.dtype)
+    return at_least_fp32(x).mean((2, 3), keepdim=True).to(x.dtype)
 
 
 def at_least_fp32(x: Tensor) -> Tensor:
     """Return half precision as fp32, anything else as it is."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def pixel_rows(x: Tensor) -> Tensor:
+    """Return [B, C, H, W] as the channels of each pixel, [B, H * W, C].
+
+    Engines keep the channels of a pixel together in memory, so that this moves nothing there.
+    """
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def pooled(x: Tensor, factor: int) -> Tensor:
+    """Return [B, C, H, W] averaged over cells of factor x factor; 1 is a no-op."""
+    return F.avg_pool2d(x, factor) if factor > 1 else x
+
+
+def pool_factor(x: Tensor, most: int) -> int:
+    """Return the largest of `most`, `most` / 2, .. 1 that divides height and width of `x`."""
+    factor = most
+    while factor > 1 and any(size % factor for size in x.shape[-2:]):
+        factor //= 2
+    return factor
+
+
+def mix_channels(x: Tensor, weights: Tensor) -> Tensor:
+    """Return a 1x1 convolution of [B, C, H, W] with weights [B, outputs, C] of each sample."""
+    return (x.permute(0, 2, 3, 1) @ weights.transpose(1, 2)[:, None]).permute(0, 3, 1, 2)
 
 
 def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:

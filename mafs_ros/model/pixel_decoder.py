@@ -37,5 +37,5 @@ class PixelDecoder(nn.Module):
 def _conv_group_norm(width: int, kernel: int, groups: int, separable: bool) -> nn.Sequential:
     return nn.Sequential(
         conv(width, width, kernel, bias=False, separable=separable),
-        nn.GroupNorm(groups, width),
+        nn.GroupNorm(groups, width) if groups else nn.BatchNorm2d(width),
     )

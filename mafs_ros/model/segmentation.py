@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mafs_ros.model.arm import AuxiliaryFusion, Classifier, DilatedBlock
 from mafs_ros.model.aspp import DilatedContext
 from mafs_ros.model.config import MafsConfig
-from mafs_ros.model.layers import ConvNorm, conv, resize, scale_size
+from mafs_ros.model.layers import ConvNorm, conv, pooled, resize, scale_size
 from mafs_ros.model.mst import MultiScaleTransformer, SummedScales
 from mafs_ros.model.pixel_decoder import PixelDecoder
 
@@ -38,17 +38,32 @@ class SegmentationHead(nn.Module):
 
     def class_ids(self, x: Tensor) -> Tensor:
         """The class of the largest logit, the first of equal ones: float [B, 1, H, W]."""
-        logits = self._small_logits(x)
         if not self.subpixel:
-            return first_largest(self._resized(logits).split(1, 1))
-        # Compared before the cells are laid out: engines then move one map, not one per class.
-        return F.pixel_shuffle(first_largest(logits.split(self.stride**2, 1)), self.stride)
+            return first_largest(self._resized(self._small_logits(x)).split(1, 1))
+        # A convolution per class, as engines copy split maps; and compared before the cells are
+        # laid out, which moves one map instead of one per class.
+        spread_out, classify = self.semantic.children()  # separable
+        assert isinstance(classify, nn.Conv2d) and classify.bias is not None
+        x = spread_out(self._weighted(x))
+        weights, biases = (
+            values.split(self.stride**2) for values in (classify.weight, classify.bias)
+        )
+        logits = [F.conv2d(x, *values) for values in zip(weights, biases, strict=True)]
+        return F.pixel_shuffle(first_largest(logits), self.stride)
 
     def _small_logits(self, x: Tensor) -> Tensor:
-        background, foreground = self.binary(self.binary_features(x)).chunk(2, 1)
-        # The release divides plain exponentials, which overflow; this is the same number.
-        weighted = x * torch.sigmoid(foreground - background)
-        return self.semantic(self.semantic_features(weighted))
+        return self.semantic(self._weighted(x))
+
+    def _weighted(self, x: Tensor) -> Tensor:
+        # The release divides exponentials, which overflow; the sigmoid of the difference of the
+        # two maps is the same number, and the convolution is linear: it can give the difference.
+        assert self.binary.bias is not None
+        weight, bias = (
+            foreground - background
+            for background, foreground in (self.binary.weight.chunk(2), self.binary.bias.chunk(2))
+        )
+        contrast = F.conv2d(self.binary_features(x), weight, bias, padding=1)
+        return self.semantic_features(x * torch.sigmoid(contrast))
 
     def _resized(self, logits: Tensor) -> Tensor:
         return resize(logits, scale_size(logits, self.stride), align_corners=True)
@@ -96,7 +111,7 @@ class SegmentationDecoder(nn.Module):
         self.pixel_decoder = PixelDecoder(width, config.norm_groups, separable=separable)
         self.context = DilatedContext(width, config.aspp_dilations, separable=separable)
         scales = MultiScaleTransformer if config.mst else SummedScales
-        self.scales = scales(width, 16 // config.segmentation_stride, separable=separable)
+        self.scales = scales(config)
         self.preliminary = nn.Sequential(
             *(ConvNorm(width, width, separable=separable, activation=nn.ReLU()) for _ in range(2))
         )
@@ -129,8 +144,7 @@ class SegmentationDecoder(nn.Module):
     ) -> Tensor:
         skips = [self.context(level) for level in pyramid[2:]]
         x = self.preliminary(self.scales(features[2], skips))
-        shallow = F.avg_pool2d(shallow, self.pool) if self.pool > 1 else shallow
-        return self.dilated(torch.cat([shallow, x], 1))
+        return self.dilated(torch.cat([pooled(shallow, self.pool), x], 1))
 
 
 def first_largest(maps: Sequence[Tensor]) -> Tensor:
