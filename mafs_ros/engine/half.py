@@ -6,11 +6,11 @@ image, or fused into what reads them. In brackets the largest value seen in fp32
 shipped mafs-lite (six street_rgbt test pairs) and in the paper's network with the weights of its
 numerical test (one pair):
 
-- means over whole maps in AFM, DEM and the half instance norm (sum 3.1e4 and 2.6e7);
-- instance, group and layer norms: sums of squares (1.0e5 and 2.1e5; in the half instance norm of
+- means over whole maps in AFM, DEM and the half instance norm (sum 4.4e4 and 2.6e7);
+- instance, group and layer norms: sums of squares (2.8e4 and 2.1e5; in the half instance norm of
   the paper's network one square alone 1.3e5), and the difference of a value and its mean must
   keep its bits;
-- the lengths of queries and keys in MST: sums of squares (1.7e5 and 1.7e6), and the least length
+- the lengths of queries and keys in MST: sums of squares (1.3e3 and 1.7e6), and the least length
   1e-12 is 0 in half, so that an empty row would divide 0 by 0;
 - the energy X X^T of CAM and the softmax over it (1.5e4, where the steps of half are 8);
 - DEM's channel signature, divided by its norm, and the gate made of it;
