@@ -7,7 +7,6 @@ a ROS publisher sends as they are, and are deserialised only when asked.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from mafs_ros.cdr import header_stamp
 from mafs_ros.salvage import SalvageReader
 
 IMAGE = 'sensor_msgs/msg/Image'
@@ -94,13 +94,6 @@ class BagMessage:
         except Exception as error:   # whatever rosbags meets in damaged bytes
             raise BagError(f'a message of {self.topic} at {self.received} ns cannot be read: '
                            f'{error}') from error
-
-
-def header_stamp(raw: bytes) -> int:
-    """Nanoseconds of the stamp in a serialised message that begins with a std_msgs/Header."""
-    order = '<' if raw[1] & 1 else '>'
-    seconds, nanoseconds = struct.unpack_from(order + 'iI', raw, 4)
-    return seconds * 10 ** 9 + nanoseconds
 
 
 class Bag:

@@ -41,8 +41,10 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from mafs_ros.bags import IMAGE_ENCODINGS, Bag, choose_topics
+from mafs_ros.cdr import header_stamp, with_stamp
 from mafs_ros.files import pair_folders, read_rgb, read_stamps, read_thermal
-from mafs_ros.images import image_message
+from mafs_ros.images import serialised_image
+from mafs_ros.memory import IMAGE_BUFFERS, keep_freed_memory
 from mafs_ros.pairing import Pairing
 from mafs_ros.parameters import Parameter, ParameterError, declare_parameters
 
@@ -122,13 +124,14 @@ class Shot:
     """One image of one camera ('rgb', 'thermal' or 'labels').
 
     `due`: nanoseconds after the start at which it is published. `stamp`: nanoseconds, after the
-    start where `recorded` is false. `message`: Image, serialised bytes, or None where it is lost.
+    start where `recorded` is false. `message`: serialised, None where it is lost; it gets the
+    stamp when it is published, unless it has it already.
     """
 
     camera: str
     due: int
     stamp: int
-    message: Image | bytes | None
+    message: bytes | None
     recorded: bool = False
 
 
@@ -170,10 +173,10 @@ def check_together(values: dict[str, Any]) -> None:
 # Images to messages ---------------------------------------------------------------------------
 
 
-def unstamped(image: np.ndarray, frame_id: str) -> Image:
-    """Image message, without stamp, of uint8 [H, W, 3] or uint8, uint16, float32 [H, W]."""
+def unstamped(image: np.ndarray, frame_id: str) -> bytes:
+    """Serialised message, without stamp, of uint8 [H, W, 3] or uint8, uint16, float32 [H, W]."""
     encoding = IMAGE_ENCODINGS[image.dtype, image.ndim]
-    return image_message(image, encoding, Header(frame_id=frame_id))
+    return serialised_image(image, encoding, Header(frame_id=frame_id))
 
 
 def misalignment(values: dict[str, Any], height: int, width: int) -> np.ndarray | None:
@@ -232,7 +235,7 @@ def generated_shots(values: dict[str, Any], frames: int | None,
                  'labels': values['rgb_frame_id']}
 
     @lru_cache(maxsize=max(4, cycle))
-    def messages(number: float) -> dict[str, Image]:
+    def messages(number: float) -> dict[str, bytes]:
         arrays = images(number)
         arrays['thermal'] = misalign(arrays['thermal'], values)
         return {camera: unstamped(array, frame_ids[camera])
@@ -462,9 +465,10 @@ class Cameras:
 
     def _publish(self, shot: Shot, stamp: int) -> int:
         """Publish and return the time of it on the monotonic clock, in nanoseconds."""
+        assert shot.message is not None  # see `play`
         message = shot.message
-        if isinstance(message, Image):
-            message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, SECOND)
+        if header_stamp(message) != stamp:
+            message = with_stamp(message, stamp)
         now = time.monotonic_ns()
         self._publishers[shot.camera].publish(message)
         self.sent[shot.camera] += 1
@@ -572,6 +576,7 @@ def spinning(node: Node) -> Iterator[None]:
 def main(args: list[str] | None = None) -> int:
     """Exit code 0 at the end of the images or after Ctrl-C, 1 after an error, in one line."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    keep_freed_memory(IMAGE_BUFFERS)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = Node('cameras', automatically_declare_parameters_from_overrides=True)
     try:

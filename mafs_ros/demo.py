@@ -43,7 +43,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from tqdm import tqdm
 
-from mafs_ros.bags import Bag, choose_topics, header_stamp
+from mafs_ros.bags import Bag, choose_topics
+from mafs_ros.cdr import header_stamp
 from mafs_ros.errors import one_line
 from mafs_ros.files import (
     pair_folders,
@@ -55,6 +56,7 @@ from mafs_ros.files import (
 from mafs_ros.health import FOREIGN_CLOCK_S
 from mafs_ros.images import rgb_from_message, thermal_from_message
 from mafs_ros.labels import ClassTable
+from mafs_ros.memory import IMAGE_BUFFERS, keep_freed_memory
 from mafs_ros.model.weights import read_info
 from mafs_ros.pictures import Video, mosaic
 from mafs_ros.resources import default_weights, share_path
@@ -167,8 +169,7 @@ def set_environment() -> None:
         ROS_DOMAIN_ID=str(DOMAINS[os.getpid() % len(DOMAINS)]),
         ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST',
         FASTRTPS_DEFAULT_PROFILES_FILE=profile,   # Humble to Jazzy
-        FASTDDS_DEFAULT_PROFILES_FILE=profile,    # from Kilted on
-        MALLOC_MMAP_THRESHOLD_='33554432', MALLOC_TRIM_THRESHOLD_='134217728')
+        FASTDDS_DEFAULT_PROFILES_FILE=profile)    # from Kilted on
 
 
 class Process:
@@ -247,6 +248,7 @@ class Receiver:
         self._source, self._spool, self._pictures = source, spool, pictures
         self._outputs = {name: topic for name, topic in OUTPUTS.items()
                          if pictures or name != 'overlay'}
+        keep_freed_memory(IMAGE_BUFFERS)
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node('demo')
         self._qos = QoSProfile(depth=20)

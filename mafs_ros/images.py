@@ -1,17 +1,18 @@
 """Image messages to numpy arrays and back.
 
 `rgb_from_message` and `thermal_from_message` take sensor_msgs Image and CompressedImage, from
-rclpy or from a bag reader: only the fields are used. Whatever is wrong with a message is an
-ImageError that says what was got, what was expected and what to do; nothing is read beyond the
-message's data, and nothing is decoded that would fill the memory.
+rclpy, `cdr.read_image` or a bag reader: only the fields are used. Whatever is wrong with a
+message is an ImageError that says what was got, what was expected and what to do; nothing is read
+beyond the message's data, and nothing is decoded that would fill the memory.
 """
 
 import functools
-import sys
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+
+from mafs_ros.cdr import write_image
 
 # An 8K camera has 33.2 million pixels. A PNG of a few kilobytes can claim four thousand million.
 MAX_COMPRESSED_PIXELS = 1 << 25
@@ -104,15 +105,12 @@ def thermal_from_message(msg: Any) -> np.ndarray:
     return _native(thermal)
 
 
-def image_message(array: np.ndarray, encoding: str, header: Any) -> Any:
-    """A sensor_msgs/Image that holds a copy of `array` and of `header`.
+def serialised_image(array: np.ndarray, encoding: str, header: Any) -> bytes:
+    """A serialised sensor_msgs/Image with a copy of `array` and of `header`, to be published.
 
     array: [H, W, 3] for rgb8 and bgr8, [H, W] for mono8, 8UC1, mono16, 16UC1 and 32FC1, of the
-    encoding's type. Raises ImageError where array and encoding do not fit, ImportError without
-    ROS.
+    encoding's type. Raises ImageError where array and encoding do not fit.
     """
-    from sensor_msgs.msg import Image  # a bag is read without ROS
-
     if encoding not in OUTPUT_ENCODINGS:
         raise ImageError(f'got encoding {encoding}, expected one of {", ".join(OUTPUT_ENCODINGS)}')
     dtype, channels = OUTPUT_ENCODINGS[encoding]
@@ -122,17 +120,9 @@ def image_message(array: np.ndarray, encoding: str, header: Any) -> Any:
         raise ImageError(f'got {array.dtype} {list(array.shape)} for encoding {encoding}, '
                          f'expected {np.dtype(dtype)} {shape}')
     pixels: np.ndarray = np.ascontiguousarray(array, dtype)
-    msg = Image()
-    msg.header.stamp.sec = header.stamp.sec
-    msg.header.stamp.nanosec = header.stamp.nanosec
-    msg.header.frame_id = header.frame_id
-    msg.height, msg.width = pixels.shape[:2]
-    msg.encoding = encoding
-    msg.is_bigendian = int(sys.byteorder == 'big')
-    msg.step = pixels.strides[0]
-    # 40 times as fast as assigning bytes, 4000 times as fast as assigning an array.
-    msg.data.frombytes(pixels.data.cast('B'))
-    return msg
+    height, width = pixels.shape[:2]
+    return write_image((header.stamp.sec, header.stamp.nanosec), header.frame_id, height, width,
+                       encoding, pixels.strides[0], pixels.data.cast('B'))
 
 
 # Raw images

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mafs_ros import demo
-from mafs_ros.bags import IMAGE, TYPES, header_stamp
+from mafs_ros.bags import IMAGE, TYPES
+from mafs_ros.cdr import header_stamp
 
 if TYPE_CHECKING:
     from mafs_ros.bags import ImageTopic

@@ -8,6 +8,8 @@ import os
 # Of mallopt (malloc.h).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 LARGEST_MMAP_THRESHOLD = 32 << 20  # that glibc takes
+# Freed image buffers that a process keeps which sends or receives them.
+IMAGE_BUFFERS = 128 << 20
 
 
 def keep_freed_memory(limit: int | None = None) -> None:

@@ -40,11 +40,17 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
 from mafs_ros import health
+from mafs_ros.cdr import CdrError, read_image
 from mafs_ros.errors import one_line
 from mafs_ros.health import CameraHealth, Events, FrameHealth, Status, Throttle
-from mafs_ros.images import ImageError, image_message, rgb_from_message, thermal_from_message
+from mafs_ros.images import (
+    ImageError,
+    rgb_from_message,
+    serialised_image,
+    thermal_from_message,
+)
 from mafs_ros.labels import ClassTable, overlay
-from mafs_ros.memory import keep_freed_memory
+from mafs_ros.memory import IMAGE_BUFFERS, keep_freed_memory
 from mafs_ros.pairing import Mailbox, Pairing, nanoseconds
 from mafs_ros.parameters import (
     TABLE,
@@ -81,8 +87,8 @@ STARTER, WORKER = 'mafs start', 'mafs worker'
 SIGNAL_PERIOD_S = 0.2
 # How long the frame in progress may take at the end; `ros2 launch` loses patience after 5 s.
 GRACE_S = 2.0
-# Freed image buffers that are kept for the next frame.
-KEPT_BYTES = 128 << 20
+# Python's default of 5 ms lets the spinning thread keep a new pair from the worker.
+SWITCH_S = 0.00001
 
 
 @dataclass
@@ -373,9 +379,17 @@ class MafsNode(LifecycleNode):
             camera.arrived(arrival.at, describe(message), seconds(arrival))
             add(arrival)
 
+        def on_raw_image(raw: bytes) -> None:
+            try:
+                on_image(read_image(raw))
+            except CdrError as error:
+                self.refuse(camera, one_line(error))
+
         def subscribe(events: SubscriptionEventCallbacks) -> Any:
-            return self.create_subscription(CompressedImage if compressed else Image,
-                                            camera.topic, on_image, qos, event_callbacks=events)
+            return self.create_subscription(
+                CompressedImage if compressed else Image, camera.topic,
+                on_image if compressed else on_raw_image, qos, event_callbacks=events,
+                raw=not compressed)
 
         if camera.name in inputs.subscriptions:
             self.destroy_subscription(inputs.subscriptions[camera.name])
@@ -414,6 +428,12 @@ class MafsNode(LifecycleNode):
             f'{camera.lost} {camera.name} messages on {camera.topic} were lost on the way: give '
             'the camera and this node the Fast DDS profile of mafs_ros (config/fastdds_shm.xml), '
             'or set input_reliability to reliable'))
+
+    def refuse(self, camera: CameraHealth, reason: str) -> None:
+        """Log and count a message that holds no usable image."""
+        camera.refused(time.monotonic(), reason)
+        self.warn(f'{camera.name} image', f'{camera.name} image on {camera.topic} skipped '
+                                          f'({camera.bad} so far): {reason}')
 
     def warn(self, kind: str, text: str) -> None:
         """A warning, at most one of a kind in a few seconds."""
@@ -511,16 +531,16 @@ class Worker(threading.Thread):
         perceived = self._session.perception(rgb_image, thermal_image, seconds(thermal))
         watch.restart(perceived.timings_ms)
         if 'fused' in wanted:
-            wanted['fused'].publish(image_message(perceived.fused, 'rgb8', rgb.header))
+            wanted['fused'].publish(serialised_image(perceived.fused, 'rgb8', rgb.header))
         if 'labels' in wanted:
-            wanted['labels'].publish(image_message(perceived.labels, 'mono8', rgb.header))
+            wanted['labels'].publish(serialised_image(perceived.labels, 'mono8', rgb.header))
         watch.lap('publishing')
         latency_ms = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
         age_ms = 1000 * (self._node.get_clock().now().nanoseconds / 1e9 - seconds(rgb))
         if 'overlay' in wanted:
             shown = overlay(perceived.fused, perceived.labels, self._session.table,
                             self._session.overlay_alpha)
-            wanted['overlay'].publish(image_message(shown, 'rgb8', rgb.header))
+            wanted['overlay'].publish(serialised_image(shown, 'rgb8', rgb.header))
             watch.lap('overlay')
         self.frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms)
 
@@ -530,10 +550,7 @@ class Worker(threading.Thread):
         try:
             return convert(arrival.message)
         except ImageError as error:
-            camera.refused(time.monotonic(), one_line(error))
-            self._node.warn(f'{camera.name} image',
-                            f'{camera.name} image on {camera.topic} skipped ({camera.bad} so '
-                            f'far): {one_line(error)}')
+            self._node.refuse(camera, one_line(error))
             return None
 
 
@@ -593,7 +610,7 @@ def main(args: list[str] | None = None) -> int:
     # (a terminal and `ros2 launch` both send one) would raise in the middle of the clean-up.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    keep_freed_memory(KEPT_BYTES)
+    keep_freed_memory(IMAGE_BUFFERS)
     try:
         code = run(sys.argv if args is None else args, stop)
     except Exception as error:
@@ -631,6 +648,7 @@ def live(node: MafsNode, stop: threading.Event) -> int:
             return 0
         if not node.active:
             return 1
+    sys.setswitchinterval(SWITCH_S)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     while not stop.is_set():

@@ -170,9 +170,18 @@ class ThermalScaler:
             sample = sample[np.isfinite(sample)]
             if not sample.size:
                 raise ValueError('the thermal image has no finite value (all NaN or infinite)')
-        low, median, high = np.percentile(sample, (self.percentiles[0], 50, self.percentiles[1]))
+        ordered = np.sort(sample, axis=None)  # of 16 bit a quarter of np.percentile's time
+        low, median, high = (_percentile(ordered, percent)
+                             for percent in (self.percentiles[0], 50, self.percentiles[1]))
         lacking = max(0.0, MIN_SPAN[thermal.dtype.name] - (high - low)) / 2
-        return float(low - lacking), float(median), float(high + lacking)
+        return low - lacking, median, high + lacking
+
+
+def _percentile(ordered: NDArray[Any], percent: float) -> float:
+    """Of sorted values, linear between two as numpy's."""
+    below, part = divmod(percent / 100 * (len(ordered) - 1), 1)
+    low, high = float(ordered[int(below)]), float(ordered[min(int(below) + 1, len(ordered) - 1)])
+    return low + part * (high - low)
 
 
 def scaler_from(parameters: Mapping[str, Any]) -> ThermalScaler:

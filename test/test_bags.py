@@ -107,11 +107,6 @@ def test_sensor_stamps_may_differ_from_the_recorders(tmp_path, rng):
         assert list(bag.messages([])) == []
 
 
-def test_header_stamp_of_either_byte_order():
-    assert bags.header_stamp(bytes([0, 1, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])) == 2_000_000_003
-    assert bags.header_stamp(bytes([0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3])) == 2_000_000_003
-
-
 @pytest.mark.parametrize('storage', STORAGES)
 def test_cut_off_bag(tmp_path, rng, storage):
     path = write_bag(tmp_path / 'bag', frames(rng, 8, 100, 100), storage)

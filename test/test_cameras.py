@@ -21,6 +21,7 @@ from std_msgs.msg import Header
 from test_bags import write_bag
 
 from mafs_ros import bags, cameras, files
+from mafs_ros.cdr import header_stamp, read_image
 
 # Fast DDS acknowledges small reliable messages only every 3 s, for which the cameras wait at the
 # end; images of this size it acknowledges at once.
@@ -103,7 +104,7 @@ class Receiver:
         return [deserialize_message(raw, self.types[camera]) for raw in self.raw(camera)]
 
     def stamps(self, camera):
-        return np.array([bags.header_stamp(raw) for raw in self.raw(camera)])
+        return np.array([header_stamp(raw) for raw in self.raw(camera)])
 
 
 def receive(labels=False, **values):
@@ -352,7 +353,7 @@ def test_folder_stamps_from_a_file(tmp_path, folders, pairs):
     assert times(found, 'thermal').tolist() == [round(4 * t) * 250_000_000 for _, t in stamps]
     assert [shot.due for shot in found] == [(shot.stamp - found[0].stamp) // 2 for shot in found]
     for camera, index in (('rgb', 0), ('thermal', 1)):
-        sent = [shot.message.data.tobytes() for shot in found if shot.camera == camera]
+        sent = [read_image(shot.message).data.tobytes() for shot in found if shot.camera == camera]
         assert sent == [pair[index].tobytes() for pair in pairs]
 
 
@@ -393,7 +394,7 @@ def test_thermal_rate_of_its_own_shows_the_scene_at_its_own_times():
     assert len(times(found, 'rgb')) == 10
     assert (np.diff(times(found, 'thermal')) == 40_000_000).all()
     assert len(times(found, 'thermal')) == 25   # all that lie before the end of frame 9
-    values = [int(np.frombuffer(shot.message.data, np.uint16)[0])
+    values = [int(np.frombuffer(read_image(shot.message).data, np.uint16)[0])
               for shot in found if shot.camera == 'thermal']
     assert values == [40 * index for index in range(25)]   # 0.4 frames further each time
 

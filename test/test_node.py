@@ -27,11 +27,12 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message, serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header, String
 
-from mafs_ros.images import image_message
+from mafs_ros.images import serialised_image
 from mafs_ros.labels import ClassTable, load_class_table
 
 try:
@@ -254,12 +255,16 @@ def thermal_image(level: int = 29500) -> np.ndarray:
     return image
 
 
+def image_message(array: np.ndarray, encoding: str, stamp_ns: int = 0) -> Image:
+    return deserialize_message(serialised_image(array, encoding, header(stamp_ns, '')), Image)
+
+
 def rgb_message(stamp_ns: int) -> Image:
-    return image_message(rgb_image(), 'rgb8', header(stamp_ns, ''))
+    return image_message(rgb_image(), 'rgb8', stamp_ns)
 
 
 def thermal_message(stamp_ns: int) -> Image:
-    return image_message(thermal_image(), 'mono16', header(stamp_ns, ''))
+    return image_message(thermal_image(), 'mono16', stamp_ns)
 
 
 def pixels(message: Image) -> np.ndarray:
@@ -384,20 +389,23 @@ def test_bad_images_are_counted_logged_and_skipped(
     for number, bad in enumerate(({'rgb': short}, {'rgb': unknown}, {'thermal': empty}), 1):
         stamp = bench.send_pair(stamp + SECOND // 10, **bad)
         bench.wait_for_counts(bad_image=number)
+    bench.wait_for_counts('rgb camera', bad=2)
+    assert 'bad images in 10 s: got encoding' in bench.status['rgb camera'].message
+    bench.publishers['/rgb/image'].publish(serialize_message(rgb_message(0))[:1000])  # cut off
+    bench.wait_for_counts('rgb camera', bad=3)
+    assert 'bad images in 10 s: got 1000 bytes' in bench.status['rgb camera'].message
     stamp = bench.send_pair(stamp + SECOND // 10)
     bench.wait_for_stamp(stamp)
-    bench.wait_for_counts('rgb camera', bad=2)
     bench.wait_for_counts('thermal camera', bad=1)
     assert bench.counts()['failed'] == 0
     process.wait_for_line(r'rgb image on /rgb/image skipped .*got 100 bytes .*expected 61440')
     process.wait_for_line(r'thermal image on /thermal/image skipped .*got an image of 0x0')
-    assert 'bad images in 10 s: got encoding' in bench.status['rgb camera'].message
 
 
 def test_a_frame_that_fails_is_skipped(start: Callable[..., Process], bench: Bench) -> None:
     process = start(thermal_scaling='as_is')  # takes 8-bit images alone
     bench.subscribe('fused')
-    grey = {'thermal': image_message(np.full((HEIGHT, WIDTH), 90, np.uint8), 'mono8', Header())}
+    grey = {'thermal': image_message(np.full((HEIGHT, WIDTH), 90, np.uint8), 'mono8')}
     stamp = bench.connect('fused', make=lambda: grey)
     stamp = bench.send_pair(stamp + SECOND // 10)
     bench.wait_for_counts(failed=1)

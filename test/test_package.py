@@ -36,7 +36,7 @@ LAYERS = (
                     'replay_worst', 'live_estimate', 'report_charts'}),
     ('engines', {'engine'}),
     ('network', {'model'}),
-    ('ground', {'resources', 'errors', 'backends', 'sizes', 'memory', 'mafs_ros'}),
+    ('ground', {'resources', 'errors', 'backends', 'sizes', 'memory', 'cdr', 'mafs_ros'}),
 )
 RANK = {module: rank for rank, (_, modules) in enumerate(LAYERS) for module in modules}
 ROS_FILES = {'node', 'pairing', 'images', 'health', 'parameters', 'cameras', 'demo', 'viewer'}
