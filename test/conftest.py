@@ -18,10 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 # A run in the background of a shell ignores SIGINT, and so would every process it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Before anything imports torch, OpenCV or rclpy: they read these once. Child processes inherit.
+# Before anything imports torch, OpenCV or rclpy: they read these once. Child processes inherit; a
+# worker of pytest-xdist is one, so what its parent has set gives way. With more threads than cores
+# OpenMP's wait for each other, which takes ten times as long as the work.
 THREADS = '1' if 'PYTEST_XDIST_WORKER' in os.environ else '2'
-os.environ.setdefault('OMP_NUM_THREADS', THREADS)
-os.environ.setdefault('OPENCV_FOR_THREADS_NUM', THREADS)
+os.environ['OMP_NUM_THREADS'] = os.environ['OPENCV_FOR_THREADS_NUM'] = THREADS
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
     os.environ[variable] = str(ROOT / 'config' / 'fastdds_shm.xml')   # Fast DDS 2 and 3
