@@ -40,7 +40,7 @@ from mafs_ros.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 layers = [nn.Conv2d(32, 32, 1), nn.BatchNorm2d(32), nn.ReLU()]
-network, images = nn.Sequential(*layers * 4), torch.rand(4, 32, 128, 128)
+network, images = nn.Sequential(*layers * 4), torch.rand(8, 32, 128, 128)
 faults = []
 for _ in range(16):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
