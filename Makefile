@@ -33,8 +33,8 @@ demo: $(VENV)/demo.stamp
 		$(if $(THERMAL),--thermal "$(THERMAL)") $(if $(BAG),--bag "$(BAG)")
 
 test: lint
-	$(PY) -m pytest -n 2 --dist worksteal -m "not nodes"
-	$(PY) -m pytest -m nodes
+	$(PY) -m pytest -n 2 --dist worksteal -m "not alone"
+	$(PY) -m pytest -m alone
 
 lint: $(VENV)/test.stamp
 	$(PY) -m ruff check

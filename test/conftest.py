@@ -18,10 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 # A run in the background of a shell ignores SIGINT, and so would every process it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Before anything imports torch, OpenCV or rclpy: they read these once. Child processes inherit.
+# Before anything imports torch, OpenCV or rclpy: they read these once. Child processes inherit; a
+# worker of pytest-xdist is one, so what its parent has set gives way. With more threads than cores
+# OpenMP's wait for each other, which takes ten times as long as the work.
 THREADS = '1' if 'PYTEST_XDIST_WORKER' in os.environ else '2'
-os.environ.setdefault('OMP_NUM_THREADS', THREADS)
-os.environ.setdefault('OPENCV_FOR_THREADS_NUM', THREADS)
+os.environ['OMP_NUM_THREADS'] = os.environ['OPENCV_FOR_THREADS_NUM'] = THREADS
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
     os.environ[variable] = str(ROOT / 'config' / 'fastdds_shm.xml')   # Fast DDS 2 and 3
@@ -32,30 +33,20 @@ for inherited in ('ROS_DOMAIN_ID', 'ROS_LOCALHOST_ONLY', 'ROS_NAMESPACE'):
 # Domains 1 to 99: their UDP ports lie below Linux's ephemeral ports. Test n of a process starts
 # to look at another place than test n + 1, so a node that is slow to die disturbs nobody.
 DOMAINS = range(1, 100)
-# By commands that choose their own domain.
-STARTS_NODES = ('test_demo.py', 'test_drives.py', 'test_replay.py', 'test_benchmark.py')
 _first_domain = itertools.count(os.getpid(), 7)
 
 
-def _lock_domain(domain: int) -> IO[str] | None:
+def _lock_domain(domain: int | str, wait: bool = False) -> IO[str] | None:
     """Holds a domain for this process, among all test runs of the machine; None if it is held."""
     folder = Path(tempfile.gettempdir()) / f'mafs_ros_domains.{os.getuid()}'
     folder.mkdir(exist_ok=True)
     lock = open(folder / str(domain), 'w', encoding='ascii')  # noqa: SIM115 (the caller closes)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
         return None
     return lock
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts nodes: it needs the machine to itself to keep its pace."""
-    for item in items:
-        uses_domain = 'ros_domain' in getattr(item, 'fixturenames', ())
-        if uses_domain or item.path.name in STARTS_NODES:
-            item.add_marker('nodes')
 
 
 @pytest.fixture
@@ -74,6 +65,15 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         yield domain
 
 
+@pytest.fixture
+def demo_domain() -> Iterator[None]:
+    """One test at a time that starts a demo or a live replay: they choose among few domains."""
+    lock = _lock_domain('demo', wait=True)
+    assert lock is not None
+    with lock:
+        yield
+
+
 @pytest.fixture(scope='session')
 def shared_data() -> Path:
     """The real image pairs: $MAFS_SHARED/data, or ../shared/data beside the checkout."""
@@ -87,7 +87,11 @@ def shared_data() -> Path:
 @pytest.fixture(scope='session', autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A home of the test run: a graph in ~/.cache/mafs_ros is converted once for all tests."""
+    folder = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        folder = folder.parent   # of all workers
+    (folder / 'home').mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('HOME', str(tmp_path_factory.mktemp('home')))
+        patch.setenv('HOME', str(folder / 'home'))
         patch.delenv('XDG_CACHE_HOME', raising=False)
         yield

@@ -186,6 +186,7 @@ def test_bag_of_compressed_images_and_named_topics(ros_domain, tmp_path, pairs):
     assert receiver.raw('thermal') == sent['ir']
 
 
+@pytest.mark.alone
 def test_bag_timing_is_honoured(ros_domain, tmp_path, pairs):
     path = write_bag(tmp_path / 'bag', pairs)   # 0.1 s apart
     receive(bag=path, speed=2.0, sent_file=tmp_path / 'sent.csv')
@@ -236,6 +237,7 @@ def test_paced_bag_does_not_wait_for_what_cannot_pair(ros_domain, tmp_path, pair
     assert summary['pairs'] == summary['pace_timeouts'] == 0
 
 
+@pytest.mark.alone
 def test_sixty_hertz_is_reached_with_a_rendered_cycle(ros_domain):
     receiver, summary = receive(rate_hz=60.0, frames=90, cycle=12)
     assert len(receiver.raw('rgb')) == len(receiver.raw('thermal')) == 90

@@ -17,7 +17,7 @@ from mafs_ros import bags, demo, files, pictures
 from mafs_ros.labels import ClassTable, LabelClass
 
 # The first start on a machine compiles the engine; its next ones take it from the cache.
-pytestmark = pytest.mark.timeout(420)
+pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures('demo_domain')]
 RUN_TIMEOUT_S = 400
 TABLE = ClassTable('t', (LabelClass(0, 'background', (0, 0, 0)), LabelClass(1, 'car', (0, 0, 255)),
                          LabelClass(2, 'person', (255, 0, 0))))
@@ -182,7 +182,7 @@ def test_real_folders_give_every_pair(shared_data, tmp_path, data, frames):
 
 
 @pytest.mark.parametrize(('data', 'storage', 'frames'), [('street', 'sqlite3', 6),
-                                                         ('drone', 'mcap', 30)])
+                                                         ('drone', 'mcap', 12)])
 def test_real_bags_give_every_pair(shared_data, tmp_path, data, storage, frames):
     rgb, thermal, height = shared_pairs(shared_data, data)
     pairs = files.pair_folders(rgb, thermal)[:frames]

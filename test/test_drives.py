@@ -97,7 +97,8 @@ def test_scores_are_those_of_training_evaluate(street, capsys):
 
 @pytest.mark.parametrize(('drive', 'options'), [
     ('street', ('--rate', '0.3', *LABELS)), ('drone', ('--rate', '4', '-p', 'slop_s:=1.2'))])
-def test_live_node_agrees_with_offline_and_the_report_opens(drive, options, request, tmp_path):
+def test_live_node_agrees_with_offline_and_the_report_opens(drive, options, request, tmp_path,
+                                                            demo_domain):
     pytest.importorskip('rclpy', reason='needs ROS 2')
     out, report = replay(request.getfixturevalue(drive), '--live', *options)
     live = json.loads((out / 'timing.json').read_text())['live']

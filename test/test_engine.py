@@ -19,6 +19,7 @@ from mafs_ros.engine import (
     create_engine,
     openvino_graph,
 )
+from mafs_ros.engine.cache import default_cache_dir
 from mafs_ros.engine.graph import DeployedGraph, replace_luminance
 from mafs_ros.engine.openvino_depthwise import use_depthwise
 from mafs_ros.engine.openvino_gates import part_gates
@@ -43,7 +44,9 @@ def street(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def engines() -> dict[str, Engine]:
     return {
-        name: create_engine(name, default_weights(), precision="fp32")
+        name: create_engine(
+            name, default_weights(), precision="fp32", cache_dir=default_cache_dir()
+        )
         for name in ("openvino", "torch")
     }
 
@@ -76,7 +79,7 @@ def test_the_papers_network_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_batch_is_its_images(engines: dict[str, Engine]) -> None:
-    rgb, thermal = street(64, 96)
+    rgb, thermal = street(96, 128)
     rgb, thermal = np.concatenate([rgb, rgb[:, ::-1]]), np.concatenate([thermal, thermal[:, ::-1]])
     fused, labels = engines["openvino"](rgb, thermal)
     for index in range(2):
@@ -86,7 +89,7 @@ def test_a_batch_is_its_images(engines: dict[str, Engine]) -> None:
 
 
 def test_results_of_a_frame_outlive_the_next(engines: dict[str, Engine]) -> None:
-    rgb, thermal = street(64, 96)
+    rgb, thermal = street(96, 128)
     for engine in engines.values():
         fused, labels = engine(rgb, thermal)
         kept = fused.copy(), labels.copy()
@@ -96,7 +99,7 @@ def test_results_of_a_frame_outlive_the_next(engines: dict[str, Engine]) -> None
 
 
 def test_read_only_input_is_taken_and_left_alone(engines: dict[str, Engine]) -> None:
-    rgb, thermal = street(64, 96)
+    rgb, thermal = street(96, 128)
     rgb.flags.writeable = thermal.flags.writeable = False
     before = rgb.copy(), thermal.copy()
     for engine in engines.values():
@@ -142,15 +145,19 @@ def test_a_network_without_a_task_cannot_be_deployed() -> None:
         DeployedGraph(build_model("mafs-lite", 4, fusion=False))
 
 
-@pytest.fixture
-def small_weights(tmp_path: Path) -> Path:
+def save_small(folder: Path) -> Path:
     torch.manual_seed(0)
-    path = tmp_path / "model.safetensors"
+    path = folder / "model.safetensors"
     # Few operations, which are quick to convert.
     config = {"dem_levels": (), "cam": False, "afm": False, "phf": False, "mst": False}
     network = build_model("mafs-lite", 4, auxiliary=False, **config)
     save_weights(path, network, ModelInfo("mafs-lite", config, TABLE))
     return path
+
+
+@pytest.fixture
+def small_weights(tmp_path: Path) -> Path:
+    return save_small(tmp_path)
 
 
 def test_converted_graph_is_kept_and_used_again(
@@ -175,6 +182,18 @@ def test_converted_graph_is_kept_and_used_again(
     assert all(np.array_equal(a, b) for a, b in zip(first, third, strict=True))
 
 
+@pytest.fixture(scope="module")
+def small_graph(tmp_path_factory: pytest.TempPathFactory) -> openvino.Model:
+    """The converted graph for 64x32, for tests of what becomes of it: converting takes seconds."""
+    return openvino_graph.convert(save_small(tmp_path_factory.mktemp("small")), 32, 64)
+
+
+@pytest.fixture
+def converted_before(small_graph: openvino.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_graph, "convert", lambda *arguments: small_graph.clone())
+
+
+@pytest.mark.usefixtures("converted_before")
 def test_a_damaged_cache_is_rebuilt(small_weights: Path, tmp_path: Path, caplog) -> None:
     cache = tmp_path / "cache"
     create_engine("openvino", small_weights, cache_dir=cache).prepare(32, 64)
@@ -186,6 +205,7 @@ def test_a_damaged_cache_is_rebuilt(small_weights: Path, tmp_path: Path, caplog)
     assert len(list(cache.glob("openvino-*/graph.xml"))) == 1
 
 
+@pytest.mark.usefixtures("converted_before")
 def test_a_cache_that_cannot_be_written_costs_no_function(small_weights: Path, tmp_path: Path):
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -198,7 +218,9 @@ def test_a_cache_that_cannot_be_written_costs_no_function(small_weights: Path, t
 def test_bf16_is_near_fp32(engines: dict[str, Engine]) -> None:
     images = street(97, 131)
     fused, labels = engines["openvino"](*images)
-    engine = create_engine("openvino", default_weights(), precision="bf16")
+    engine = create_engine(
+        "openvino", default_weights(), precision="bf16", cache_dir=default_cache_dir()
+    )
     assert "bf16" in engine.description
     other_fused, other_labels = engine(*images)
     assert np.abs(fused.astype(int) - other_fused).mean() < 1
@@ -270,11 +292,10 @@ def test_a_gate_of_one_channel_is_not_part_of_its_convolution(channels: int, apa
     assert any("Pool" in kind for kind in kinds) == apart
 
 
-def test_a_picture_is_taken_apart_as_bytes(small_weights: Path) -> None:
-    model = openvino_graph.convert(small_weights, 64, 96)
-    splits = [operation for operation in model.get_ordered_ops()
+def test_a_picture_is_taken_apart_as_bytes(small_graph: openvino.Model) -> None:
+    splits = [operation for operation in small_graph.get_ordered_ops()
               if operation.get_type_name() in SPLITS
-              and list(operation.get_input_shape(0)) == [1, 3, 64, 96]]
+              and list(operation.get_input_shape(0)) == [1, 3, 32, 64]]
     (split,) = splits
     assert split.get_input_element_type(0) == openvino.Type.u8
     transpose = split.input_value(0).get_node()

@@ -338,6 +338,7 @@ def test_replay_runs_the_command_of_the_same_name(stand_ins: None) -> None:
         'fp32', 'openvino')
 
 
+@pytest.mark.alone   # it looks for the new segments, and other nodes make some too
 def test_the_profile_takes_effect(ros_domain: int) -> None:
     """A process with it has a shared memory segment of 16 MiB; without, of half a MiB."""
     script = ('import os, rclpy; before = set(os.listdir("/dev/shm")); rclpy.init(); '

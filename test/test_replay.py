@@ -547,7 +547,7 @@ def test_memory_does_not_grow_with_the_bag(tmp_path, frames):
     assert peaks[1] - peaks[0] < 60, peaks
 
 
-def test_live_node_gives_the_bytes_of_the_offline_evaluation(tmp_path, frames):
+def test_live_node_gives_the_bytes_of_the_offline_evaluation(tmp_path, frames, demo_domain):
     pytest.importorskip('rclpy', reason='needs ROS 2')
     bag = write_bag(tmp_path / 'bag', frames)
     code, report = replay(bag, tmp_path / 'out', '--live', '--rate', '0.3')

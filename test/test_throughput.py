@@ -34,23 +34,24 @@ def test_what_cannot_be_measured_is_one_line(capfd) -> None:
 
 
 PROGRAM = """
-import resource, sys, torch
+import resource, statistics, sys, torch
 from torch import nn
 from mafs_ros.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
-layers = [nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU()]
+layers = [nn.Conv2d(32, 32, 1), nn.BatchNorm2d(32), nn.ReLU()]
 network, images = nn.Sequential(*layers * 4), torch.rand(8, 32, 128, 128)
-for step in range(8):
-    if step == 4:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+faults = []
+for _ in range(16):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     network(images).sum().backward()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(int(statistics.median(faults[4:])))
 """
 
 
 def page_faults(how: str) -> int:
-    """Faults of four training steps after the first four."""
+    """Faults of a training step, the median: now and then one needs room beside what is kept."""
     command = [sys.executable, "-c", PROGRAM, how]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
