@@ -74,12 +74,12 @@ $(VENV)/demo.stamp: requirements/engine.txt requirements/demo.txt requirements/c
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/test.stamp: requirements/test.txt $(VENV)/demo.stamp
+$(VENV)/test.stamp: requirements/test.txt requirements/rtx.txt $(VENV)/demo.stamp
 	@echo "Installing the tools for the tests ..."
 	@$(PIP) -r requirements/test.txt
 	@touch $@
 
-$(TRT_VENV)/stamp: requirements/tensorrt.txt requirements/constraints.txt
+$(TRT_VENV)/stamp: requirements/tensorrt.txt requirements/rtx.txt requirements/constraints.txt
 	@$(or $(PYTHON),false) -c '$(SUPPORTED)' && $(PYTHON) -m venv $(TRT_VENV)
 	@echo "Installing torch, TensorRT-RTX and torch-tensorrt into $(TRT_VENV) ..."
 	@$(TRT_PIP) --no-deps --retries 2 --extra-index-url $(TORCH_CPU_INDEX) \

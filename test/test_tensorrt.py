@@ -1,7 +1,8 @@
 """TensorRT: the graphs convert and build without a GPU; engines that run on one equal eager.
 
-The first half needs requirements/tensorrt.txt (`make test-tensorrt`), the second an NVIDIA GPU.
-No test here has run an engine on a GPU yet.
+`make test` has TensorRT-RTX alone, parses the ONNX files of mafs-lite and builds their engines.
+What takes longer or needs torch-tensorrt (requirements/tensorrt.txt) is for `make test-tensorrt`,
+the end of the file for an NVIDIA GPU. No test here has run an engine on a GPU yet.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None,
     reason="needs TensorRT-RTX (requirements/tensorrt.txt): make test-tensorrt",
 )
+needs_torch_tensorrt = pytest.mark.skipif(
+    importlib.util.find_spec("torch_tensorrt") is None,
+    reason="needs torch-tensorrt or takes minutes (requirements/tensorrt.txt): make test-tensorrt",
+)
 needs_gpu = pytest.mark.skipif(
     not torch.cuda.is_available() or importlib.util.find_spec("torch_tensorrt") is None,
     reason="runs an engine: needs an NVIDIA GPU with torch-tensorrt",
@@ -37,17 +42,8 @@ needs_gpu = pytest.mark.skipif(
 PRESETS = ("mafs-lite", "mafs")
 PRECISIONS = ("fp32", "fp16")
 SIZES = ((480, 640), (97, 131))
-cases = [
-    pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}"),
-    pytest.mark.parametrize("precision", PRECISIONS),
-    pytest.mark.parametrize("preset", PRESETS),
-]
-
-
-def every_case(test: Any) -> Any:
-    for case in cases:
-        test = case(test)
-    return pytest.mark.tensorrt(pytest.mark.timeout(900)(needs_rtx(test)))
+every_precision = pytest.mark.parametrize("precision", PRECISIONS)
+every_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +61,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path
         file.unlink()
 
 
-@every_case
+@pytest.mark.tensorrt
+@pytest.mark.timeout(900)
+@needs_rtx
+@pytest.mark.parametrize(
+    "preset", ["mafs-lite", pytest.param("mafs", marks=needs_torch_tensorrt)]
+)
+@every_precision
+@every_size
 def test_tensorrt_parses_the_onnx_file_and_builds(
     preset: str, precision: str, size: tuple[int, int], weights: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -119,7 +122,12 @@ def torch_tensorrt() -> Any:
     return import_torch_tensorrt()
 
 
-@every_case
+@pytest.mark.tensorrt
+@pytest.mark.timeout(900)
+@needs_torch_tensorrt
+@pytest.mark.parametrize("preset", PRESETS)
+@every_precision
+@every_size
 def test_torch_tensorrt_converts_every_operator(
     preset: str, precision: str, size: tuple[int, int], torch_tensorrt: Any
 ) -> None:
@@ -172,8 +180,8 @@ class PassThrough:
 
 @pytest.mark.tensorrt
 @pytest.mark.timeout(900)
-@needs_rtx
-@pytest.mark.parametrize("precision", PRECISIONS)
+@needs_torch_tensorrt
+@every_precision
 def test_our_own_build_gives_an_engine(precision: str, torch_tensorrt: Any) -> None:
     """All of `build_plan`: all converters and the builder, down to the bytes that are kept."""
     import tensorrt
@@ -187,7 +195,7 @@ def test_our_own_build_gives_an_engine(precision: str, torch_tensorrt: Any) -> N
 
 
 @pytest.mark.tensorrt
-@needs_rtx
+@needs_torch_tensorrt
 def test_an_engine_is_kept_for_one_gpu_and_precision(
     torch_tensorrt: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +233,7 @@ def test_an_engine_is_kept_for_one_gpu_and_precision(
 
 
 @pytest.mark.tensorrt
-@needs_rtx
+@needs_torch_tensorrt
 def test_settings_are_told_by_the_signature(torch_tensorrt: Any, tmp_path: Path) -> None:
     from mafs_ros.engine.tensorrt import build_settings
 
@@ -258,8 +266,8 @@ def test_without_a_gpu_it_says_what_is_missing() -> None:
 @pytest.mark.tensorrt
 @pytest.mark.timeout(1800)
 @needs_gpu
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("size", SIZES)
+@every_precision
+@every_size
 def test_an_engine_on_the_gpu_equals_eager(
     precision: str, size: tuple[int, int], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ examples:
   mafs benchmark --node 15 --node-seconds 60 --engines openvino
   mafs benchmark --render docs/benchmark.json --out docs
 
-Every engine runs in a process of its own and in each round, in turn, so that whatever else the
-machine does meets all of them: twice, of which the second time counts, as its caches are filled.
+Every engine has a process of its own for each number of cameras, and a turn in each round, so that
+whatever else the machine does meets all of them. In its turn it runs for half a second without a
+pause, at least twice; the first call, with other engines' data in the caches, is not counted.
 Figures of different runs or machines cannot be compared, ratios of one run can. mafs-lite has the
 weights shipped, other presets random ones, which do not change the time. An int8 model that `mafs
 quantize` has not made is made here from simulated pairs, without a look at its accuracy.
@@ -62,8 +64,8 @@ def add_parser(commands) -> None:
                         help="pairs in one call; default: 1")
     parser.add_argument("--rounds", type=int, default=20, help="default: 20")
     parser.add_argument("--limit-s", type=float, default=120, metavar="S",
-                        help="time for the rounds of one preset and size, of which at least "
-                        f"{LEAST_ROUNDS} are made; default: 120")
+                        help="time for the rounds of one preset, size and number of cameras, "
+                        f"of which at least {LEAST_ROUNDS} are made; default: 120")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads")
     parser.add_argument("--profile", action="store_true",
                         help="also the time of each module in OpenVINO's fastest precision")
@@ -128,14 +130,13 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mafs_benchmark") as scratch:
         for preset, weights in models(args, Path(scratch)).items():
             own_size = dict(args.presets).get(preset)
-            for size in [own_size] if own_size else args.sizes:
-                series = Series(preset, weights, size, args, Path(scratch))
-                if own_size:
-                    series.cameras = [1]
+            for size, cameras in [(own_size, 1)] if own_size else product(
+                    args.sizes, args.cameras):
+                series = Series(preset, weights, size, cameras, args, Path(scratch))
                 results, skipped = series.measure(engines, set(args.engines or ()))
                 report["results"] += results
-                report["skipped"] += skipped
-                if args.profile:
+                report["skipped"] += [row for row in skipped if row not in report["skipped"]]
+                if args.profile and cameras == 1:
                     report["profiles"] += series.profiles(results)
     if args.node is not None:
         report["node"] = measure_node(args.node, args.node_seconds, node_parameters(args))
@@ -204,14 +205,13 @@ def random_weights(preset: str, folder: Path) -> Path:
 
 
 class Series:
-    """All engines on one network and size."""
+    """All engines on one network, size and number of cameras."""
 
-    def __init__(self, preset: str, weights: Path, size: tuple[int, int],
+    def __init__(self, preset: str, weights: Path, size: tuple[int, int], cameras: int,
                  args: argparse.Namespace, scratch: Path) -> None:
-        self.preset, self.weights, self.size = preset, weights, size
+        self.preset, self.weights, self.size, self.cameras = preset, weights, size, cameras
         self.args, self.scratch = args, scratch
-        self.cameras: list[int] = args.cameras
-        self.title = f"{preset} {size[1]}x{size[0]}"
+        self.title = f"{preset} {size[1]}x{size[0]}" + f", {cameras} cameras" * (cameras > 1)
 
     def measure(self, engines: list[str], named: set[str]) -> tuple[list[Any], list[Any]]:
         """Results and what was skipped; raises BenchmarkError where one of `named` cannot run."""
@@ -223,9 +223,10 @@ class Series:
                 try:
                     if engine == "openvino:int8":
                         self.make_int8()
-                    with ExitStack() as once:  # fills the cache of the one that stays
-                        facts = self.start(engine, once).facts
-                        first_s[engine] = facts.load_s + facts.build_s
+                    if not self.cache(engine).exists():
+                        with ExitStack() as once:  # fills it for those that stay
+                            facts = self.start(engine, once).facts
+                            first_s[engine] = facts.load_s + facts.build_s
                     workers[engine] = self.start(engine, stack)
                 except (BenchmarkError, ImportError) as error:
                     if engine in named:
@@ -238,49 +239,49 @@ class Series:
 
     def start(self, engine: str, stack: ExitStack) -> Worker:
         note(f"{self.title}: starting {engine}")
-        worker = Worker(Job(engine, str(self.weights), *self.size, self.args.threads,
+        worker = Worker(Job(engine, str(self.weights), *self.size, self.cameras, self.args.threads,
                             "" if engine == EAGER else str(self.cache(engine))))
         stack.callback(worker.close)
         return worker
 
     def cache(self, engine: str) -> Path:
         """A folder of its own, so that its first start is one."""
-        return self.scratch / "cache" / f"{self.preset}-{engine.replace(':', '-')}"
+        height, width = self.size
+        return (self.scratch / "cache"
+                / f"{self.preset}-{width}x{height}-{engine.replace(':', '-')}")
 
-    def rounds(self, workers: dict[str, Worker]) -> dict[tuple[str, int], list[float]]:
-        """Milliseconds by engine and number of cameras; each has its turn in each round."""
+    def rounds(self, workers: dict[str, Worker]) -> dict[str, list[list[float]]]:
+        """Milliseconds by engine and round; each engine has its turn in each round."""
         from tqdm import tqdm
 
-        kinds = [(engine, cameras) for cameras in self.cameras for engine in workers]
-        times: dict[tuple[str, int], list[float]] = {kind: [] for kind in kinds}
-        for engine, cameras in kinds:
-            if cameras != 1:
-                workers[engine].time(cameras)  # compiles
+        times: dict[str, list[list[float]]] = {engine: [] for engine in workers}
         start = time.perf_counter()
         bar = tqdm(range(self.args.rounds), desc=self.title, unit="round", disable=None)
         for number in bar:
             if number >= LEAST_ROUNDS and time.perf_counter() - start > self.args.limit_s:
                 break
-            for engine, cameras in kinds:
-                times[engine, cameras].append(workers[engine].time(cameras))
+            for engine, worker in workers.items():
+                times[engine].append(worker.turn())
         return times
 
     def results(self, workers: dict[str, Worker], first_s: dict[str, float],
-                times: dict[tuple[str, int], list[float]]) -> list[dict[str, Any]]:
+                times: dict[str, list[list[float]]]) -> list[dict[str, Any]]:
         import numpy as np
 
-        gflop = workers[EAGER].facts.gflop or 0.0
+        gflop = self.cameras * (workers[EAGER].facts.gflop or 0.0)
+        medians = {engine: statistics.median(chain.from_iterable(turns))
+                   for engine, turns in times.items()}
         rows = []
-        for (engine, cameras), values in times.items():
-            facts, median = workers[engine].facts, statistics.median(values)
-            baseline = statistics.median(times[EAGER, cameras])
+        for engine, turns in times.items():
+            facts, median = workers[engine].facts, medians[engine]
+            values = list(chain.from_iterable(turns))
             rows.append({
                 "preset": self.preset, "size": list(self.size), "engine": engine,
-                "cameras": cameras, "description": facts.description,
-                "rounds": len(values), "median_ms": median,
+                "cameras": self.cameras, "description": facts.description,
+                "rounds": len(turns), "calls": len(values), "median_ms": median,
                 "p95_ms": float(np.percentile(values, 95)),
-                "ratio_to_eager": baseline / median,
-                "gflop": gflop * cameras, "gflops": 1000 * gflop * cameras / median,
+                "ratio_to_eager": medians[EAGER] / median,
+                "gflop": gflop, "gflops": 1000 * gflop / median,
                 "rss_mb": facts.rss_mb,
                 "first_start_s": first_s.get(engine, facts.load_s + facts.build_s),
                 "start_s": facts.load_s + facts.build_s,

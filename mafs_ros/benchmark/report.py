@@ -26,9 +26,10 @@ NODE_STEPS = {
 INTRODUCTION = """\
 # Performance
 
-Made by `mafs benchmark` from its `benchmark.json`. Each engine ran in a process of its own, in
-each round, in turn: twice, of which the second time counts, as its caches are filled. Times are of
-this machine; ratios to plain PyTorch (eager, fp32, contiguous tensors) are of the same rounds.
+Made by `mafs benchmark` from its `benchmark.json`. Each engine ran in a process of its own and had
+a turn in each round: half a second without a pause, at least two calls, of which the first, that
+found other engines' data in the caches, is not counted. Times are of this machine; ratios to plain
+PyTorch (eager, fp32, contiguous tensors) are of the same rounds.
 GFLOP/s count 2 per multiply-accumulate of convolutions and matrix products; the peak is that of a
 chain of large 3x3 convolutions in OpenVINO. First start: imports, weights, conversion, compilation
 and first call with an empty cache; start: with a filled one. Inputs are noise: content does not
@@ -62,14 +63,14 @@ def engines(report: dict[str, Any]) -> str:
             row["preset"], size(row), row["engine"], f"{row['median_ms']:.1f}",
             f"{row['p95_ms']:.1f}", f"{row['ratio_to_eager']:.2f}", f"{row['gflops']:.0f}",
             share_of_peak(row, report["peak_gflops"]), f"{row['rss_mb']:.0f}",
-            f"{row['first_start_s']:.1f}", f"{row['start_s']:.1f}", str(row["rounds"]),
+            f"{row['first_start_s']:.1f}", f"{row['start_s']:.1f}", str(row["calls"]),
         ]
         for row in report["results"] if row["cameras"] == 1
     ]
     if not rows:
         return ""
     head = ["preset", "size", "engine", "median ms", "p95 ms", "times eager", "GFLOP/s",
-            "of peak", "RSS MB", "first start s", "start s", "rounds"]
+            "of peak", "RSS MB", "first start s", "start s", "calls"]
     chart = "\n![Median time over image size](performance.svg)\n"
     return f"## Engines\n\n{table(head, rows)}{chart}"
 

@@ -1,8 +1,9 @@
 """One engine in a process of its own, so that its memory is its own and nothing is shared.
 
 Started with one argument, a `Job` as JSON. Writes `Facts` as a JSON line when it is ready; then,
-for each number of cameras read from stdin, runs that many pairs twice and writes the milliseconds
-of the second time: before the first, other engines have filled the processor's caches.
+for each line read from stdin, has a turn: calls without a pause for `TURN_S`, at least two, and
+writes the milliseconds of each but the first, before which other engines have filled the
+processor's caches.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 EAGER = "eager"  # the baseline: the deployed graph in PyTorch, fp32, contiguous tensors
+TURN_S = 0.5
 ENDING_S = 20.0
 
 Call = Callable[..., Any]  # of rgb uint8 [B, H, W, 3], thermal uint8 [B, H, W]
@@ -28,12 +30,14 @@ class BenchmarkError(RuntimeError):
 
 @dataclass(frozen=True)
 class Job:
-    """engine: `EAGER` or 'BACKEND:PRECISION'; cache: folder for compiled engines, '' for none."""
+    """engine: `EAGER` or 'BACKEND:PRECISION'; cameras: pairs in one call; cache: folder for
+    compiled engines, '' for none."""
 
     engine: str
     weights: str
     height: int
     width: int
+    cameras: int = 1
     threads: int = 0
     cache: str = ""
 
@@ -71,11 +75,11 @@ class Worker:
             self.close()
             raise
 
-    def time(self, cameras: int = 1) -> float:
-        """Milliseconds of one call with as many pairs."""
-        self._stream(self._process.stdin).write(f"{cameras}\n")
+    def turn(self) -> list[float]:
+        """Milliseconds of each call of one turn."""
+        self._stream(self._process.stdin).write("\n")
         self._stream(self._process.stdin).flush()
-        return float(self._read())
+        return [float(value) for value in self._read()]
 
     def close(self) -> None:
         """End the process."""
@@ -114,36 +118,36 @@ def main() -> int:
 
 
 def serve(job: Job, requests: TextIO, answers: TextIO) -> None:
-    """Load, build, and time one call for each line of `requests`."""
+    """Load, build, and have a turn for each line of `requests`."""
     import numpy as np
 
     rng = np.random.default_rng(0)
     start = time.perf_counter()
     call, description, gflop = load(job)
     loaded = time.perf_counter()
-    batch: dict[int, tuple[Any, Any]] = {}
-
-    def images(cameras: int) -> tuple[Any, Any]:
-        if cameras not in batch:
-            shape = cameras, job.height, job.width
-            batch[cameras] = (
-                rng.integers(0, 256, (*shape, 3), np.uint8),
-                rng.integers(0, 256, shape, np.uint8),
-            )
-        return batch[cameras]
-
-    call(*images(1))
+    shape = job.cameras, job.height, job.width
+    pairs = rng.integers(0, 256, (*shape, 3), np.uint8), rng.integers(0, 256, shape, np.uint8)
+    ready = time.perf_counter()
+    call(*pairs)
     built = time.perf_counter()
     facts = Facts(
-        description, loaded - start, built - loaded, resident_mb(), gflop() if gflop else None
+        description, loaded - start, built - ready, resident_mb(), gflop() if gflop else None
     )
     answer(answers, asdict(facts))
-    for line in requests:
-        pair = images(int(line))
-        call(*pair)
-        start = time.perf_counter()
-        call(*pair)
-        answer(answers, 1000 * (time.perf_counter() - start))
+    for _ in requests:
+        answer(answers, turn(lambda: call(*pairs)))
+
+
+def turn(call: Callable[[], Any]) -> list[float]:
+    """Milliseconds of each of the calls that fill `TURN_S`, but the first; at least one."""
+    times: list[float] = []
+    start = last = time.perf_counter()
+    while len(times) < 2 or last - start < TURN_S:
+        call()
+        now = time.perf_counter()
+        times.append(1000 * (now - last))
+        last = now
+    return times[1:]
 
 
 def answer(stream: TextIO, value: Any) -> None:

@@ -11,22 +11,16 @@ from mafs_ros.model.layers import ConvNorm, spatial_mean
 class ShallowFusion(nn.Module):
     """Fuse shallow features of both modalities by one learned weight per pixel and channel.
 
-    visible, infrared [B, inputs, H, W] -> [B, width, H, W]. Batch normalisation acts on pooled
-    1x1 maps, so training needs a batch of at least 2. stride: see `_refine`.
+    visible, infrared: the convolutions of each modality (see `refining`), from its features
+    [B, inputs, H, W] to [B, width, h, w], which is what comes out. Batch normalisation acts on
+    pooled 1x1 maps, so training needs a batch of at least 2.
     """
 
     def __init__(
-        self,
-        inputs: int,
-        width: int,
-        layers: int = 3,
-        kernel: int = 3,
-        reduction: int = 4,
-        stride: int = 1,
+        self, visible: nn.Sequential, infrared: nn.Sequential, width: int, reduction: int = 4
     ) -> None:
         super().__init__()
-        self.visible = _refine(inputs, width, layers, kernel, stride)
-        self.infrared = _refine(inputs, width, layers, kernel, stride)
+        self.visible, self.infrared = visible, infrared
         self.recalibrate = nn.Sequential(
             ConvNorm(2 * width, width // 2, 1, bias=True, activation=nn.ReLU()),
             ConvNorm(width // 2, 2 * width, 1, bias=True, activation=nn.Sigmoid()),
@@ -49,25 +43,21 @@ class ShallowFusion(nn.Module):
 class MeanFusion(nn.Module):
     """Ablation of AFM: convolve each modality and add them; same shapes as ShallowFusion."""
 
-    def __init__(
-        self,
-        inputs: int,
-        width: int,
-        layers: int = 3,
-        kernel: int = 3,
-        reduction: int = 4,
-        stride: int = 1,
-    ) -> None:
+    def __init__(self, visible: nn.Module, infrared: nn.Module) -> None:
         super().__init__()
-        self.visible = _refine(inputs, width, layers, kernel, stride)
-        self.infrared = _refine(inputs, width, layers, kernel, stride)
+        self.visible, self.infrared = visible, infrared
 
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
         return self.visible(visible) + self.infrared(infrared)
 
 
-def _refine(inputs: int, width: int, layers: int, kernel: int, stride: int) -> nn.Sequential:
-    """Convolutions of one modality; with a stride the first takes cells of stride x stride."""
+def refining(
+    inputs: int, width: int, layers: int = 3, kernel: int = 3, stride: int = 1
+) -> nn.Sequential:
+    """Convolutions of one modality: [B, inputs, H, W] to [B, width, H/stride, W/stride].
+
+    With a stride the first takes cells of stride x stride pixels.
+    """
     widths = [inputs] + [width] * layers
     refine = nn.Sequential(
         *(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from mafs_ros.model.afm import MeanFusion, ShallowFusion
+from mafs_ros.model.afm import MeanFusion, ShallowFusion, refining
 from mafs_ros.model.backbones import build_backbone
 from mafs_ros.model.cam import DeepFusion, SumFusion
 from mafs_ros.model.config import MafsConfig
@@ -69,15 +69,13 @@ class Encoder(nn.Module):
             )
             for stage_width in widths[: self.depth]
         )
-        shallow = ShallowFusion if config.afm else MeanFusion
         progressive = ProgressiveFusion if config.phf else AddedFusion
         width, kernel = config.fusion_width, config.fusion_kernel
-        afm = (config.afm_layers, kernel, config.afm_reduction)
-        self.stem_fusion = shallow(stem_width, width, *afm, stride=config.shallow_stride // 2)
+        self.stem_fusion = _shallow_fusion(stem_width, config, config.shallow_stride // 2)
         self.stem_progressive = progressive(width, config.segmentation_width, kernel)
         self.fusion = config.fusion
         if config.fusion:
-            self.detail_fusion = shallow(config.detail_width, width, *afm)
+            self.detail_fusion = _shallow_fusion(config.detail_width, config)
             self.detail_progressive = progressive(width, width, kernel)
             self.refinement = DenseRefinement(
                 width, config.dsrm_blocks, separable=config.separable
@@ -105,3 +103,14 @@ class Encoder(nn.Module):
 
     def _interact(self, level: int, v: Tensor, i: Tensor) -> tuple[Tensor, Tensor]:
         return self.interaction[str(level)](v, i) if str(level) in self.interaction else (v, i)
+
+
+def _shallow_fusion(inputs: int, config: MafsConfig, stride: int = 1) -> nn.Module:
+    """AFM, or its ablation, for features of `inputs` channels."""
+    width = config.fusion_width
+    visible, infrared = (
+        refining(inputs, width, config.afm_layers, config.fusion_kernel, stride) for _ in range(2)
+    )
+    if not config.afm:
+        return MeanFusion(visible, infrared)
+    return ShallowFusion(visible, infrared, width, config.afm_reduction)
