@@ -712,9 +712,12 @@ def wait_for_frames(source: Source, receiver: Receiver, writer: PictureWriter | 
 
 
 def settle(receiver: Receiver, sent: dict[str, Any]) -> None:
-    """Wait until the node's diagnostics account for every image sent, at most a few seconds."""
-    deadline = time.monotonic() + SETTLE_TIMEOUT_S
-    while time.monotonic() < deadline:
+    """Wait until the node's diagnostics account for every image sent.
+
+    At most a few seconds, while it works on a pair more: an engine may be slow.
+    """
+    start = since = time.monotonic()
+    while time.monotonic() < min(since + SETTLE_TIMEOUT_S, start + STALL_TIMEOUT_S):
         perception = receiver.diagnostics.get('perception', {})
         received = [integer(receiver.diagnostics.get(f'{camera} camera', {}).get('received'))
                     for camera in ('rgb', 'thermal')]
@@ -722,6 +725,8 @@ def settle(receiver: Receiver, sent: dict[str, Any]) -> None:
         if (received == [sent[camera]['sent'] for camera in ('rgb', 'thermal')] and not busy
                 and integer(perception.get('published')) == receiver.complete):
             return
+        if busy:
+            since = time.monotonic()
         time.sleep(0.05)
 
 
