@@ -15,11 +15,11 @@ import struct
 import sys
 from dataclasses import dataclass
 
-NATIVE = "<" if sys.byteorder == "little" else ">"
-ENCAPSULATION = {"<": b"\x00\x01\x00\x00", ">": b"\x00\x00\x00\x00"}
+NATIVE = "<" if sys.byteorder == "little" else ">"  # as `struct` writes byte orders
+ENCAPSULATION = b"\x00\x01\x00\x00" if NATIVE == "<" else b"\x00\x00\x00\x00"
+START = len(ENCAPSULATION)  # of the fields, the first of which is the stamp
 # Version 1 and 2, both byte orders; others (parameter lists) have another layout.
 PLAIN = (b"\x00\x00", b"\x00\x01", b"\x00\x06", b"\x00\x07")
-STAMP_AT = 4
 
 
 class CdrError(ValueError):
@@ -57,14 +57,14 @@ class Image:
 
 def header_stamp(raw: bytes) -> int:
     """Nanoseconds of the stamp in a serialised message that begins with a std_msgs/Header."""
-    seconds, nanoseconds = struct.unpack_from(f"{_byte_order(raw)}iI", raw, STAMP_AT)
+    seconds, nanoseconds = struct.unpack_from(f"{_byte_order(raw)}iI", raw, START)
     return seconds * 10**9 + nanoseconds
 
 
 def with_stamp(raw: bytes, stamp: int) -> bytes:
     """The same serialised message with another stamp, in nanoseconds, in its header."""
     new = struct.pack(f"{_byte_order(raw)}iI", *divmod(stamp, 10**9))
-    return b"".join((raw[:STAMP_AT], new, memoryview(raw)[STAMP_AT + len(new) :]))
+    return b"".join((raw[:START], new, memoryview(raw)[START + len(new) :]))
 
 
 def read_image(raw: bytes) -> Image:
@@ -72,9 +72,9 @@ def read_image(raw: bytes) -> Image:
 
     Raises CdrError for bytes that are cut short or of another layout.
     """
-    if bytes(raw[:2]) not in PLAIN:
-        raise CdrError(f"got a message in encapsulation {bytes(raw[:2]).hex()}, expected plain "
-                       "CDR (0000, 0001, 0006 or 0007)")
+    if raw[:2] not in PLAIN:
+        raise CdrError(f"got a message in encapsulation {raw[:2].hex()}, expected plain CDR "
+                       f"({', '.join(kind.hex() for kind in PLAIN)})")
     reader = _Reader(raw, _byte_order(raw))
     try:
         stamp = Stamp(reader.number("i"), reader.number("I"))
@@ -100,7 +100,7 @@ def write_image(
 
     stamp: seconds and nanoseconds; data: bytes, copied.
     """
-    start = bytearray(ENCAPSULATION[NATIVE])
+    start = bytearray(ENCAPSULATION)
     _append(start, "iI", *stamp)
     _append_text(start, frame_id)
     _append(start, "II", height, width)
@@ -116,7 +116,7 @@ def _byte_order(raw: bytes) -> str:
 
 def _padding(position: int, size: int) -> int:
     """Bytes to the next multiple of `size`, counted from the end of the encapsulation."""
-    return -(position - len(ENCAPSULATION[NATIVE])) % size
+    return -(position - START) % size
 
 
 def _append(target: bytearray, kinds: str, *values: int) -> None:
@@ -135,7 +135,7 @@ class _Reader:
 
     def __init__(self, raw: bytes, byte_order: str) -> None:
         self._raw, self._order = memoryview(raw), byte_order
-        self._at = len(ENCAPSULATION[NATIVE])
+        self._at = START
 
     def number(self, kind: str) -> int:
         size = struct.calcsize(f"={kind}")

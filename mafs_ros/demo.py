@@ -162,6 +162,7 @@ def bag_source(args: argparse.Namespace) -> Source:
 
 def set_environment() -> None:
     """For this process and those it starts: a ROS domain of their own, fast large images."""
+    keep_freed_memory(IMAGE_BUFFERS)   # the node and the cameras do so themselves
     for name in ('ROS_NAMESPACE', 'ROS_LOCALHOST_ONLY', 'ROS_DISCOVERY_SERVER'):
         os.environ.pop(name, None)
     profile = str(share_path('config', 'fastdds_shm.xml'))
@@ -248,7 +249,6 @@ class Receiver:
         self._source, self._spool, self._pictures = source, spool, pictures
         self._outputs = {name: topic for name, topic in OUTPUTS.items()
                          if pictures or name != 'overlay'}
-        keep_freed_memory(IMAGE_BUFFERS)
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node('demo')
         self._qos = QoSProfile(depth=20)

@@ -43,12 +43,7 @@ from mafs_ros import health
 from mafs_ros.cdr import CdrError, read_image
 from mafs_ros.errors import one_line
 from mafs_ros.health import CameraHealth, Events, FrameHealth, Status, Throttle
-from mafs_ros.images import (
-    ImageError,
-    rgb_from_message,
-    serialised_image,
-    thermal_from_message,
-)
+from mafs_ros.images import ImageError, rgb_from_message, serialised_image, thermal_from_message
 from mafs_ros.labels import ClassTable, overlay
 from mafs_ros.memory import IMAGE_BUFFERS, keep_freed_memory
 from mafs_ros.pairing import Mailbox, Pairing, nanoseconds

@@ -182,7 +182,7 @@ def test_real_folders_give_every_pair(shared_data, tmp_path, data, frames):
 
 
 @pytest.mark.parametrize(('data', 'storage', 'frames'), [('street', 'sqlite3', 6),
-                                                         ('drone', 'mcap', 12)])
+                                                         ('drone', 'mcap', 30)])
 def test_real_bags_give_every_pair(shared_data, tmp_path, data, storage, frames):
     rgb, thermal, height = shared_pairs(shared_data, data)
     pairs = files.pair_folders(rgb, thermal)[:frames]

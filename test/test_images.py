@@ -12,12 +12,7 @@ import pytest
 
 from mafs_ros import images
 from mafs_ros.cdr import read_image
-from mafs_ros.images import (
-    ImageError,
-    rgb_from_message,
-    serialised_image,
-    thermal_from_message,
-)
+from mafs_ros.images import ImageError, rgb_from_message, serialised_image, thermal_from_message
 
 sensor_msgs = pytest.importorskip('sensor_msgs.msg', reason='needs the ROS message packages')
 Header = pytest.importorskip('std_msgs.msg').Header

@@ -331,10 +331,10 @@ def test_every_pair_at_10_hz_comes_out_once_in_order(
     sent_file = tmp_path / 'sent.csv'
     start(image_height=HEIGHT, image_width=WIDTH)
     connected = bench.connect('fused', 'labels')
-    with cameras(rate_hz=10.0, frames=100, rgb_frame_id='left_eye', sent_file=str(sent_file)) as c:
+    with cameras(rate_hz=10.0, frames=200, rgb_frame_id='left_eye', sent_file=str(sent_file)) as c:
         assert c.wait() == 0, c.lines
     sent = [int(stamp) for topic, stamp, _ in csv.reader(sent_file.open()) if 'rgb' in topic]
-    assert len(sent) == 100
+    assert len(sent) == 200
     bench.wait_for_stamp(sent[-1], 'fused')
     bench.wait_for_stamp(sent[-1], 'labels')
     classes = load_class_table('street').num_classes
