@@ -159,8 +159,15 @@ def segmentation_table(rows: dict[str, ConfusionMatrix]) -> str:
         for name, matrix in rows.items()
     ]
     table = markdown(["Method", *names, "mIoU", "mIoU without background"], lines)
-    absent = next(iter(rows.values())).absent()
-    return table + (f"\nabsent from the labels: {', '.join(absent)}" if absent else "")
+    absent = {name: ", ".join(matrix.absent()) for name, matrix in rows.items()}
+    if len(set(absent.values())) == 1:  # several methods on the same labels
+        absent = {"": next(iter(absent.values()))}
+    notes = [
+        f"absent from the labels{f' of {name}' if name else ''}: {classes}"
+        for name, classes in absent.items()
+        if classes
+    ]
+    return "\n".join([table, *notes])
 
 
 def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
