@@ -17,6 +17,7 @@ from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, FusionScores, lumi
 from mafs_ros.model import build_model
 from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
 from training import evaluate
+from training.baselines import fuse_plainly
 from training.datasets import open_dataset
 from training.teacher import load_teacher, save_teacher
 from training.teachers import build_teacher
@@ -101,7 +102,7 @@ def test_baselines_stand_below_what_is_compared(
 
 def test_plain_fusion_by_hand() -> None:
     thermal, visible = np.array([[1, 3, 200]], np.uint8), np.array([[2, 2, 255]], np.uint8)
-    fused = evaluate.fuse_plainly(thermal, visible)
+    fused = fuse_plainly(thermal, visible)
     assert {name: image.tolist() for name, image in fused.items()} == {
         "copy of visible": [[2, 2, 255]],
         "copy of thermal": [[1, 3, 200]],

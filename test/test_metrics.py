@@ -9,8 +9,8 @@ import pytest
 
 from mafs_ros import metrics
 from mafs_ros.metrics import ConfusionMatrix, FusionScores, fusion
+from training.baselines import fuse_plainly
 from training.datasets import open_dataset
-from training.evaluate import fuse_plainly
 
 QA_ALIGNED = 0.9879 / (1 + math.exp(-4.4))
 

@@ -29,9 +29,10 @@ from tqdm import tqdm
 from mafs_ros.engine.graph import fused_image, replace_luminance
 from mafs_ros.files import ImageFileError, list_images, read_rgb
 from mafs_ros.labels import ClassTable
-from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, ConfusionMatrix, luminance
+from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, ConfusionMatrix
 from mafs_ros.model.mafs import Mafs
 from mafs_ros.model.weights import load_weights
+from training.baselines import score_baselines
 from training.batches import dtype_of, images, to_tensors
 from training.datasets import Dataset, Sample, open_dataset
 from training.recipe import add_data_argument, data_folders
@@ -98,20 +99,6 @@ def label_map(logits: Tensor) -> Image:
 def as_image(rgb: Image) -> Tensor:
     """rgb uint8 [H,W,3] as [1, 3, H, W] in 0..1."""
     return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
-
-
-def fuse_plainly(thermal: Image, visible: Image) -> dict[str, Image]:
-    """What needs no network: copies of the sources, their mean (rounded half to even), maximum.
-
-    thermal, visible: grey uint8 [H,W]. Returns name -> grey uint8 [H,W].
-    """
-    mean = np.round((thermal.astype(np.float64) + visible) / 2).astype(np.uint8)
-    return {
-        "copy of visible": visible,
-        "copy of thermal": thermal,
-        "plain mean": mean,
-        "plain maximum": np.maximum(thermal, visible),
-    }
 
 
 # Tables.
@@ -208,7 +195,7 @@ def run(args: argparse.Namespace) -> str:
     elif args.fused is not None:
         rows = _score_folder(args.name or args.fused.name, args.fused, teacher, dataset)
     if args.baselines:
-        rows |= _score_baselines(dataset)
+        rows |= score_baselines(dataset)
     return "\n\n".join([heading, *_report(rows)])
 
 
@@ -271,15 +258,6 @@ def _score_folder(
         labels = None if teacher is None else predict_with_teacher(teacher, as_image(fused)).labels
         scores.accumulate(sample, Prediction(fused, labels))
     return {name: scores}
-
-
-def _score_baselines(dataset: Dataset) -> dict[str, Scores]:
-    rows: dict[str, Scores] = {}
-    for sample in tqdm(dataset, unit="pair", disable=None):
-        for name, fused in fuse_plainly(sample.thermal, luminance(sample.rgb)).items():
-            scores = rows.setdefault(name, empty_scores(None))
-            scores.accumulate(sample, Prediction(fused, None))
-    return rows
 
 
 def teacher_input(kind: str, sample: Sample, fused: Image | None) -> Tensor:
