@@ -3,10 +3,12 @@
     python -m training.evaluate --weights model.safetensors --data mfnet=/data/mfnet
     python -m training.evaluate --fused out/fused --name SeAFusion --data m3fd=/data/M3FD_Fusion
     python -m training.evaluate --fused out/fused --teacher teacher.safetensors --data mfnet=...
+    python -m training.evaluate --baselines --data m3fd=/data/M3FD_Fusion
 
 The first gives the fusion scores (Tables I to III) and IoU (VI to VIII) of a MAFS network; with
 --teacher, IoU of the teacher on its fused images too (MAFS-T). The third segments a folder of
-fused images by one teacher (Tables IV, V), so that fusion methods compare.
+fused images by one teacher (Tables IV, V), so that fusion methods compare. --baselines, with
+any of them or alone, adds the rows of what needs no network: copies, mean and maximum.
 
 Scored is the luminance of the fused colour image that the deployed graph makes and the node
 publishes, so that anybody can compute the same from the images; `mafs replay` does.
@@ -17,67 +19,32 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from mafs_ros.engine.graph import fused_image, replace_luminance
 from mafs_ros.files import ImageFileError, list_images, read_rgb
 from mafs_ros.labels import ClassTable
-from mafs_ros.metrics import (
-    PROTOCOL,
-    SEGMENTATION_PROTOCOL,
-    ConfusionMatrix,
-    FusionScores,
-)
+from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, ConfusionMatrix
 from mafs_ros.model.mafs import Mafs
 from mafs_ros.model.weights import load_weights
+from training.baselines import score_baselines
 from training.batches import dtype_of, images, to_tensors
 from training.datasets import Dataset, Sample, open_dataset
 from training.recipe import add_data_argument, data_folders
+from training.scores import Image, Prediction, Scores, empty_scores
 
-Image = NDArray[np.uint8]
-# In the order of the paper's tables; `hot` and the other AG are this project's additions.
-COLUMNS = ("EN", "SD", "SF", "VIF", "Qabf", "AG", "AG_forward", "hot")
-
-
-class Prediction(NamedTuple):
-    """What is scored of a pair, each or None.
-
-    fused: uint8, rgb [H,W,3], of which the luminance is scored, or grey [H,W]. labels: uint8
-    [H,W].
-    """
-
-    fused: Image | None
-    labels: Image | None
-
-
-@dataclass
-class Scores:
-    """Scores of one method on one data set."""
-
-    fusion: FusionScores = field(default_factory=FusionScores)
-    segmentation: ConfusionMatrix | None = None
-
-    def accumulate(self, sample: Sample, prediction: Prediction) -> None:
-        """Add a pair. Raises ValueError where sizes or ids do not fit."""
-        if prediction.fused is not None:
-            self.fusion.accumulate(sample.thermal, sample.rgb, prediction.fused)
-        if prediction.labels is not None and sample.labels is not None:
-            if self.segmentation is None:
-                raise ValueError("these scores were made without a class table")
-            self.segmentation.accumulate(sample.labels, prediction.labels)
-
-
-def empty_scores(table: ClassTable | None) -> Scores:
-    """Scores before the first pair; without IoU where there is no class table."""
-    return Scores(segmentation=None if table is None else ConfusionMatrix(table.names))
+# In the order of the paper's tables; from the other AG on they are this project's additions.
+COLUMNS = ("EN", "SD", "SF", "VIF", "Qabf", "AG", "AG_forward", "hot", "weaker", "glare")
+SATURATED = ("saturated", "saturated source")
+SATURATED_PROTOCOL = (
+    "saturated = share of the pixels of 250 or more in percent, mean over images; saturated "
+    "source = the same of the source, thermal or visible, that has more of them in the whole set."
+)
 
 
 def score(
@@ -137,13 +104,22 @@ def as_image(rgb: Image) -> Tensor:
 # Tables.
 
 
-def fusion_table(rows: dict[str, FusionScores]) -> str:
+def fusion_table(rows: dict[str, Scores]) -> str:
     """Markdown table of the fusion scores in the paper's layout (Tables I to III)."""
     lines = [
-        [name, *(_number(value, 4) for value in map(scores.mean().get, COLUMNS))]
+        [
+            name,
+            *(_number(value, 4) for value in map(scores.fusion.mean().get, COLUMNS)),
+            *(_number(value, 3) for value in _mean_saturation(scores)),
+        ]
         for name, scores in rows.items()
     ]
-    return markdown(["Method", *COLUMNS], lines)
+    return markdown(["Method", *COLUMNS, *SATURATED], lines)
+
+
+def _mean_saturation(scores: Scores) -> tuple[float, float]:
+    thermal, visible, fused = np.mean(scores.saturation, axis=0).tolist()
+    return fused, max(thermal, visible)
 
 
 def segmentation_table(rows: dict[str, ConfusionMatrix]) -> str:
@@ -196,8 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> str:
     """The report. Raises ValueError or OSError that says what is wrong."""
-    if (args.weights is None) == (args.fused is None):
-        raise ValueError("give --weights FILE (a network) or --fused DIR (fused images)")
+    _check_what_to_score(args)
     folders = data_folders(args.data)
     kinds = list(folders) or ["simulation"]
     if len(kinds) > 1:
@@ -221,11 +196,27 @@ def run(args: argparse.Namespace) -> str:
         if table is not None and dataset.class_table is not None:
             check_tables(table, dataset.class_table)
     heading = f"{kinds[0]} {args.split}, {len(dataset)} pairs at their own size"
+    rows: dict[str, Scores] = {}
     if network is not None:
-        parts = _score_network(args.name or "MAFS", network, teacher, teacher_images, dataset)
-    else:
-        parts = _score_folder(args.name or args.fused.name, args.fused, teacher, dataset)
-    return "\n\n".join([heading, *parts])
+        rows = _score_network(args.name or "MAFS", network, teacher, teacher_images, dataset)
+    elif args.fused is not None:
+        rows = _score_folder(args.name or args.fused.name, args.fused, teacher, dataset)
+    if args.baselines:
+        rows |= score_baselines(dataset)
+    return "\n\n".join([heading, *_report(rows)])
+
+
+def _check_what_to_score(args: argparse.Namespace) -> None:
+    """Raise ValueError unless the options name something, and one network or folder at most."""
+    if args.weights is not None and args.fused is not None:
+        raise ValueError("give either --weights FILE or --fused DIR, not both")
+    if args.weights is None and args.fused is None:
+        if args.teacher is not None:
+            raise ValueError("--teacher segments fused images: give --weights FILE or --fused DIR")
+        if not args.baselines:
+            raise ValueError(
+                "give --weights FILE (a network), --fused DIR (fused images) or --baselines"
+            )
 
 
 def check_tables(predicted: ClassTable, labelled: ClassTable) -> None:
@@ -239,7 +230,7 @@ def check_tables(predicted: ClassTable, labelled: ClassTable) -> None:
 
 def _score_network(
     name: str, network: Mafs, teacher: nn.Module | None, images_kind: str, dataset: Dataset
-) -> list[str]:
+) -> dict[str, Scores]:
     table = dataset.class_table
     of_network, of_teacher = empty_scores(table), empty_scores(table)
     for sample in tqdm(dataset, unit="pair", disable=None):
@@ -251,12 +242,12 @@ def _score_network(
     rows = {name: of_network}
     if teacher is not None:
         rows[f"{name}-T"] = of_teacher
-    return _report({name: of_network.fusion}, rows)
+    return rows
 
 
 def _score_folder(
     name: str, folder: Path, teacher: nn.Module | None, dataset: Dataset
-) -> list[str]:
+) -> dict[str, Scores]:
     files = list_images(folder)
     scores = empty_scores(dataset.class_table)
     for sample in tqdm(dataset, unit="pair", disable=None):
@@ -273,7 +264,7 @@ def _score_folder(
             )
         labels = None if teacher is None else predict_with_teacher(teacher, as_image(fused)).labels
         scores.accumulate(sample, Prediction(fused, labels))
-    return _report({name: scores.fusion}, {} if teacher is None else {name: scores})
+    return {name: scores}
 
 
 def teacher_input(kind: str, sample: Sample, fused: Image | None) -> Tensor:
@@ -297,13 +288,14 @@ def teacher_image(kind: str, visible: Tensor, infrared: Tensor, fused: Tensor | 
     return replace_luminance(visible, fused).clamp(0, 1)
 
 
-def _report(fusion: dict[str, FusionScores], segmentation: dict[str, Scores]) -> list[str]:
+def _report(rows: dict[str, Scores]) -> list[str]:
+    """Protocols and tables: of fusion and of IoU, each with the rows that have such scores."""
     parts = []
-    if any(scores.per_image for scores in fusion.values()):
-        parts += [PROTOCOL, fusion_table(fusion)]
+    if fusion := {name: scores for name, scores in rows.items() if scores.fusion.per_image}:
+        parts += [PROTOCOL, SATURATED_PROTOCOL, fusion_table(fusion)]
     matrices = {
         name: scores.segmentation
-        for name, scores in segmentation.items()
+        for name, scores in rows.items()
         if scores.segmentation is not None and scores.segmentation.matrix.any()
     }
     if matrices:
@@ -320,6 +312,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_data_argument(parser)
     parser.add_argument("--weights", type=Path, help="model file (.safetensors) of a network")
     parser.add_argument("--fused", type=Path, help="folder of fused images named like the pairs")
+    parser.add_argument(
+        "--baselines", action="store_true", help="rows of copies, mean and maximum of the sources"
+    )
     parser.add_argument("--teacher", type=Path, help="teacher.safetensors, to segment with")
     parser.add_argument("--split", default="test", help="default: test")
     parser.add_argument("--classes", help="class table of the labels; default: the data set's")
