@@ -110,14 +110,15 @@ def fusion_table(rows: dict[str, Scores]) -> str:
         [
             name,
             *(_number(value, 4) for value in map(scores.fusion.mean().get, COLUMNS)),
-            *(_number(value, 3) for value in _mean_saturation(scores)),
+            *(_number(value, 3) for value in mean_saturation(scores)),
         ]
         for name, scores in rows.items()
     ]
     return markdown(["Method", *COLUMNS, *SATURATED], lines)
 
 
-def _mean_saturation(scores: Scores) -> tuple[float, float]:
+def mean_saturation(scores: Scores) -> tuple[float, float]:
+    """Saturated pixels of the fused image and of its source that has more, in percent."""
     thermal, visible, fused = np.mean(scores.saturation, axis=0).tolist()
     return fused, max(thermal, visible)
 

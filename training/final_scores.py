@@ -25,8 +25,9 @@ from mafs_ros.files import prepare_output_folder, write_bytes
 from mafs_ros.metrics import ConfusionMatrix, FusionScores
 from training.batches import open_sources
 from training.datasets import Dataset
-from training.evaluate import empty_scores, predict_with_network
+from training.evaluate import mean_saturation, predict_with_network
 from training.recipe import Recipe, Source
+from training.scores import Scores, empty_scores
 from training.teacher import iou_scores
 
 FILE = "scores.json"
@@ -36,51 +37,48 @@ FILE = "scores.json"
 class Frame:
     """Scores of one frame. fusion: name -> value, empty without the fusion task.
 
-    matrix: confusion, labelled against predicted classes; None without labels or segmentation.
+    saturation: see `Scores`, None without the fusion task. matrix: confusion, labelled against
+    predicted classes; None without labels or segmentation.
     """
 
     name: str
     fusion: dict[str, float | None]
+    saturation: tuple[float, float, float] | None
     matrix: list[list[int]] | None
 
-    def confusion(self, names: Sequence[str]) -> ConfusionMatrix | None:
-        """Its confusion, `names` being the classes."""
+    def miou(self, names: Sequence[str]) -> float | None:
+        """mIoU in 0..1 of this frame alone, `names` being the classes."""
         if self.matrix is None:
             return None
         confusion = ConfusionMatrix(names)
         confusion.matrix += np.array(self.matrix, np.int64)
-        return confusion
+        return confusion.miou()
 
 
-@dataclass(frozen=True)
-class SourceScores:
-    """Scores of all frames of a source; `names` are those of the classes."""
+def total_scores(frames: Sequence[Frame], names: Sequence[str]) -> Scores:
+    """Scores of all frames together; `names` are those of the classes."""
+    fused = [frame for frame in frames if frame.saturation is not None]
+    matrices = [frame.matrix for frame in frames if frame.matrix is not None]
+    scores = Scores(FusionScores([frame.fusion for frame in fused]))
+    scores.saturation = [frame.saturation for frame in fused if frame.saturation is not None]
+    if matrices:
+        scores.segmentation = ConfusionMatrix(names)
+        scores.segmentation.matrix += np.sum(matrices, axis=0, dtype=np.int64)
+    return scores
 
-    names: tuple[str, ...]
-    frames: list[Frame]
 
-    @property
-    def fusion(self) -> FusionScores:
-        return FusionScores([frame.fusion for frame in self.frames if frame.fusion])
-
-    @property
-    def segmentation(self) -> ConfusionMatrix | None:
-        """One matrix over all labelled frames, None where there are none."""
-        known = [m for frame in self.frames if (m := frame.confusion(self.names)) is not None]
-        total = ConfusionMatrix(self.names)
-        total.matrix += sum(confusion.matrix for confusion in known)
-        return total if known else None
-
-    def flat(self) -> dict[str, float]:
-        """Name -> value of every score that is known, rounded; IoU in 0..1."""
-        values: dict[str, float | None] = dict(self.fusion.mean())
-        if self.segmentation is not None:
-            values |= iou_scores(self.segmentation)
-        return {
-            name: round(value, 5)
-            for name, value in values.items()
-            if value is not None and value == value
-        }
+def flat_scores(scores: Scores) -> dict[str, float]:
+    """Name -> value of every score that is known, rounded; IoU in 0..1, saturation in percent."""
+    values: dict[str, float | None] = dict(scores.fusion.mean())
+    if scores.saturation:
+        values["saturated"], values["saturated_source"] = mean_saturation(scores)
+    if scores.segmentation is not None:
+        values |= iou_scores(scores.segmentation)
+    return {
+        name: round(value, 5)
+        for name, value in values.items()
+        if value is not None and value == value
+    }
 
 
 class UsedData(NamedTuple):
@@ -143,17 +141,11 @@ def source_folder(evaluation: Path, name: str) -> Path:
 
 
 def score_source(
-    network: nn.Module,
-    model_hash: str,
-    source: Source,
-    dataset: Dataset,
-    names: tuple[str, ...],
-    folder: Path,
-) -> SourceScores:
+    network: nn.Module, model_hash: str, source: Source, dataset: Dataset, folder: Path
+) -> list[Frame]:
     """Scores of a network in evaluation on a source, from its folder where they are there.
 
-    model_hash: of the model file; names: of the classes. Raises OSError, or ValueError where a
-    pair cannot be scored.
+    model_hash: of the model file. Raises OSError, or ValueError where a pair cannot be scored.
     """
     # As texts, because JSON has no tuples.
     key = {"model": model_hash, "source": json.dumps(dataclasses.asdict(source))}
@@ -164,7 +156,7 @@ def score_source(
         frames = score_frames(network, dataset, folder.name)
         content = {**key, "frames": [dataclasses.asdict(frame) for frame in frames]}
         write_bytes(folder / FILE, json.dumps(content, allow_nan=False).encode())
-    return SourceScores(names, frames)
+    return frames
 
 
 def read_frames(path: Path, key: dict[str, str]) -> list[Frame] | None:
@@ -187,10 +179,11 @@ def score_frames(network: nn.Module, dataset: Dataset, title: str) -> list[Frame
         scores.accumulate(sample, predict_with_network(network, sample, device))
         fusion = scores.fusion.per_image[0] if scores.fusion.per_image else {}
         known = {name: value if value == value else None for name, value in fusion.items()}
+        saturation = scores.saturation[0] if scores.saturation else None
         confusion = scores.segmentation
         labelled = confusion is not None and confusion.matrix.any()
         matrix = confusion.matrix.tolist() if labelled and confusion is not None else None
-        frames.append(Frame(sample.name, known, matrix))
+        frames.append(Frame(sample.name, known, saturation, matrix))
     return frames
 
 

@@ -15,9 +15,15 @@ import yaml
 
 from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL
 from training.datasets import Dataset
-from training.evaluate import fusion_table, markdown, segmentation_table
-from training.final_scores import SourceScores, UsedData
+from training.evaluate import (
+    SATURATED_PROTOCOL,
+    fusion_table,
+    markdown,
+    segmentation_table,
+)
+from training.final_scores import UsedData
 from training.recipe import Optimisation, Recipe, Source
+from training.scores import Scores
 from training.worst_frames import Failure
 
 PSEUDO_LABELLED = ("street_rgbt", "fusion_pairs")
@@ -42,14 +48,15 @@ class StageReport:
 
 @dataclass(frozen=True)
 class TestReport:
-    """A test source: where its labels come from, its scores, its failures.
+    """A test source: where its labels come from, its pairs, scores and failures.
 
     A failure comes with the path of its picture from the card.
     """
 
     name: str
     labels: str
-    scores: SourceScores
+    pairs: int
+    scores: Scores
     failures: Sequence[tuple[Failure, str]]
 
 
@@ -130,7 +137,7 @@ def protocol_section(recipe: Recipe) -> str:
         "Pairs at their own size, the network in PyTorch with fp32 weights; scored is the "
         "luminance of the colour image that the node publishes."
     )
-    return "\n\n".join([seen, size, PROTOCOL, SEGMENTATION_PROTOCOL])
+    return "\n\n".join([seen, size, PROTOCOL, SATURATED_PROTOCOL, SEGMENTATION_PROTOCOL])
 
 
 def training_section(stages: Sequence[StageReport]) -> str:
@@ -153,7 +160,7 @@ def training_section(stages: Sequence[StageReport]) -> str:
 
 def scores_section(tests: Sequence[TestReport]) -> str:
     """Tables with a row for each test source."""
-    fusion = {test.name: test.scores.fusion for test in tests if test.scores.fusion.per_image}
+    fusion = {test.name: test.scores for test in tests if test.scores.fusion.per_image}
     labelled = {
         test.name: matrix for test in tests if (matrix := test.scores.segmentation) is not None
     }

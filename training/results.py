@@ -14,7 +14,15 @@ from mafs_ros.engine.fingerprint import file_hash
 from mafs_ros.files import write_bytes
 from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL
 from mafs_ros.model.weights import load_weights, save_weights
-from training.final_scores import UsedData, for_scoring, score_source, source_folder
+from training.evaluate import SATURATED_PROTOCOL
+from training.final_scores import (
+    UsedData,
+    flat_scores,
+    for_scoring,
+    score_source,
+    source_folder,
+    total_scores,
+)
 from training.model_card import PSEUDO_NOTE, StageReport, TestReport, labels_of, model_card
 from training.recipe import Recipe
 from training.worst_frames import worst_frames, write_failures, write_grid
@@ -38,7 +46,7 @@ def write_results(
     reports = [evaluate(recipe, scored, model_hash, test, out) for test in tests]
     table = recipe.class_table
     write_grid(scored, [test.dataset for test in tests], table, out / "pictures.png")
-    scores = {report.name: report.scores.flat() for report in reports}
+    scores = {report.name: flat_scores(report.scores) for report in reports}
     write_bytes(out / "scores.json", scores_json(reports).encode())
     write_bytes(out / "model_card.md", model_card(recipe, data, stages, reports).encode())
     lengths = {stage.name: {"steps": stage.steps, "batch": stage.plan.batch} for stage in stages}
@@ -56,26 +64,32 @@ def evaluate(
     """Scores of a test source and pictures of its worst frames, in RUN/evaluation/SOURCE."""
     table = recipe.class_table
     folder = source_folder(out / "evaluation", test.name)
-    scores = score_source(network, model_hash, test.source, test.dataset, table.names, folder)
-    failures = worst_frames(scores)
+    frames = score_source(network, model_hash, test.source, test.dataset, folder)
+    failures = worst_frames(frames, table.names)
     pictures = write_failures(network, test.dataset, table, failures, folder)
     links = [path.relative_to(out).as_posix() for path in pictures]
-    labels = labels_of(test.source, test.dataset)
-    return TestReport(test.name, labels, scores, list(zip(failures, links, strict=True)))
+    return TestReport(
+        test.name,
+        labels_of(test.source, test.dataset),
+        len(frames),
+        total_scores(frames, table.names),
+        list(zip(failures, links, strict=True)),
+    )
 
 
 def scores_json(reports: Sequence[TestReport]) -> str:
     """The scores of each test source as JSON, with what they mean."""
     sources: dict[str, Any] = {
         report.name: {
-            "pairs": len(report.scores.frames),
+            "pairs": report.pairs,
             "labels": report.labels,
-            "scores": report.scores.flat(),
+            "scores": flat_scores(report.scores),
         }
         for report in reports
     }
     content: Mapping[str, Any] = {
-        "protocol": [PROTOCOL, SEGMENTATION_PROTOCOL, "IoU here in 0..1.", PSEUDO_NOTE],
+        "units": "IoU in 0..1, saturated in percent",
+        "protocol": [PROTOCOL, SATURATED_PROTOCOL, SEGMENTATION_PROTOCOL, PSEUDO_NOTE],
         "sources": sources,
     }
     return json.dumps(content, indent=2) + "\n"

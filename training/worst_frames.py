@@ -13,7 +13,7 @@ from mafs_ros.labels import ClassTable
 from mafs_ros.replay_worst import badness
 from training.datasets import Dataset
 from training.evaluate import predict_with_network
-from training.final_scores import Frame, SourceScores
+from training.final_scores import Frame
 from training.logs import grid
 from training.stage2 import picture_row
 
@@ -29,26 +29,29 @@ class Failure(NamedTuple):
     reasons: list[str]
 
 
-def worst_frames(scores: SourceScores) -> list[Failure]:
-    """The WORST frames by mIoU, where there are labels, then by Qabf; each frame once."""
+def worst_frames(frames: Sequence[Frame], names: Sequence[str]) -> list[Failure]:
+    """The WORST frames by mIoU, where there are labels, then by Qabf; each frame once.
+
+    names: of the classes.
+    """
     failures: dict[int, Failure] = {}
     for by_miou in (True, False):
         judged = [
             (*found, index)
-            for index, frame in enumerate(scores.frames)
-            if (found := badness(_row(frame, scores.names), by_miou)) is not None
+            for index, frame in enumerate(frames)
+            if (found := badness(_row(frame, names), by_miou)) is not None
         ]
         for _, reason, index in sorted(judged, key=lambda entry: -entry[0])[:WORST]:
-            failure = Failure(index, scores.frames[index].name, [])
+            failure = Failure(index, frames[index].name, [])
             failures.setdefault(index, failure).reasons.append(reason)
     return list(failures.values())
 
 
 def _row(frame: Frame, names: Sequence[str]) -> dict[str, float | None]:
     """The columns that `badness` looks at."""
-    confusion = frame.confusion(names)
-    miou = None if confusion is None else 100 * confusion.miou()
-    return {"miou_percent": miou, "Qabf": frame.fusion.get("Qabf")}
+    miou = frame.miou(names)
+    percent = None if miou is None else 100 * miou
+    return {"miou_percent": percent, "Qabf": frame.fusion.get("Qabf")}
 
 
 def write_failures(
