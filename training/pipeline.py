@@ -98,7 +98,8 @@ def steps_done(stages: Sequence[Stage], steps: Mapping[str, int], out: Path) -> 
         state = read_checkpoint(path, stage.recipe, stage.section) if path.exists() else None
         done[stage.name] = 0 if state is None else state["step"]
     names = [stage.name for stage in stages]
-    if extra := [name for name in STAGES if name not in names and (out / name).exists()]:
+    others = [name for name in STAGES if name not in names]
+    if extra := [name for name in others if (out / name / CHECKPOINT).exists()]:
         raise ValueError(
             f"{out / extra[0]}: is of a stage that this recipe does not have; resume with the "
             "recipe of this run, or choose another --out"
