@@ -29,7 +29,7 @@ from training.teachers import TEACHERS
 CONFIGS = Path(__file__).resolve().parent / "configs"
 ABLATIONS = CONFIGS / "ablations.yaml"
 
-TeacherImages = Literal["fused", "visible", "infrared"]
+TeacherImages = Literal["fused", "visible", "infrared", "mean", "maximum"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ class Stage1:
 class TeacherTraining:
     """The teacher: name of `training.teachers`, what it sees, where its encoder starts.
 
+    images: see `training.evaluate.teacher_image`.
     encoder_weights: ImageNet checkpoint of the encoder, None for random weights.
     """
 

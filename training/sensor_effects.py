@@ -55,8 +55,8 @@ def with_glare(rgb: Image, rng: np.random.Generator) -> Image:
         colour = rng.uniform(0.75, 1.0, 3)
         shape = 4.0 / (1.0 + (distance / radius) ** 2) ** rng.uniform(1.2, 2.5)
         light += (255 * shape[..., None] * colour).astype(np.float32)
-    light = cv2.resize(light, (width, height))
-    return np.asarray(cv2.add(rgb, light, dtype=cv2.CV_8U), np.uint8)
+    added = cv2.resize(light, (width, height))
+    return np.asarray(cv2.add(rgb, added, dtype=cv2.CV_8U), np.uint8)
 
 
 def bordered(image: Image, rng: np.random.Generator) -> Image:
