@@ -13,7 +13,13 @@ from layouts import make_layout
 from mafs_ros.engine import create_engine
 from mafs_ros.files import write_png
 from mafs_ros.labels import load_class_table
-from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, FusionScores, luminance
+from mafs_ros.metrics import (
+    PROTOCOL,
+    SEGMENTATION_PROTOCOL,
+    ConfusionMatrix,
+    FusionScores,
+    luminance,
+)
 from mafs_ros.model import build_model
 from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
 from training import evaluate
@@ -193,6 +199,19 @@ def test_labels_as_predicted_score_100() -> None:
     assert scores.segmentation is not None
     text = evaluate.segmentation_table({"perfect": scores.segmentation})
     assert rows(text)["perfect"] == ["100.0"] * 4 + ["100.00", "100.00"]
+
+
+def test_the_table_names_the_classes_without_labels() -> None:
+    """Once for methods on the same labels, else for each row that lacks some."""
+    no_bike, all_classes = np.array([[0, 1, 2]], np.uint8), np.array([[0, 1, 2, 3]], np.uint8)
+    matrices = {name: ConfusionMatrix(STREET.names) for name in ("a", "b")}
+    for matrix in matrices.values():
+        matrix.accumulate(no_bike, no_bike)
+    lines = evaluate.segmentation_table(matrices).splitlines()
+    assert lines[4:] == ["absent from the labels: bike"]
+    matrices["b"].accumulate(all_classes, all_classes)
+    lines = evaluate.segmentation_table(matrices).splitlines()
+    assert lines[4:] == ["absent from the labels of a: bike"]
 
 
 def test_teacher_images() -> None:

@@ -116,14 +116,15 @@ def fusion_table(rows: dict[str, Scores]) -> str:
         [
             name,
             *(_number(value, 4) for value in map(scores.fusion.mean().get, COLUMNS)),
-            *(_number(value, 3) for value in _mean_saturation(scores)),
+            *(_number(value, 3) for value in mean_saturation(scores)),
         ]
         for name, scores in rows.items()
     ]
     return markdown(["Method", *COLUMNS, *SATURATED], lines)
 
 
-def _mean_saturation(scores: Scores) -> tuple[float, float]:
+def mean_saturation(scores: Scores) -> tuple[float, float]:
+    """Saturated pixels of the fused image and of its source that has more, in percent."""
     thermal, visible, fused = np.mean(scores.saturation, axis=0).tolist()
     return fused, max(thermal, visible)
 
@@ -141,8 +142,15 @@ def segmentation_table(rows: dict[str, ConfusionMatrix]) -> str:
         for name, matrix in rows.items()
     ]
     table = markdown(["Method", *names, "mIoU", "mIoU without background"], lines)
-    absent = next(iter(rows.values())).absent()
-    return table + (f"\nabsent from the labels: {', '.join(absent)}" if absent else "")
+    absent = {name: ", ".join(matrix.absent()) for name, matrix in rows.items()}
+    if len(set(absent.values())) == 1:  # several methods on the same labels
+        absent = {"": next(iter(absent.values()))}
+    notes = [
+        f"absent from the labels{f' of {name}' if name else ''}: {classes}"
+        for name, classes in absent.items()
+        if classes
+    ]
+    return "\n".join([table, *notes])
 
 
 def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -40,7 +40,7 @@ from training.sync_norm import synchronise_norms
 
 CHECKPOINT = "checkpoint.pt"
 LOG_EVERY = 20
-STAGES = ("stage1", "teacher", "stage2")  # sections of a recipe
+STAGES = ("stage1", "fusion", "teacher", "stage2")  # sections of a recipe
 MARGIN_BYTES = 100 << 20  # logs and pictures
 # What a resumed run may have different: how long it is and what changes no number.
 MAY_CHANGE = (
@@ -48,6 +48,7 @@ MAY_CHANGE = (
     "cache",
     "about",
     "licence",
+    "tests",
     "optimisation.epochs",
     "optimisation.steps",
     "optimisation.evaluate_every",
@@ -161,10 +162,12 @@ def fit(
     crops: Crops,
     validate: Validate,
     write: Callable[[Run, dict[str, float]], None],
+    on_step: Callable[[], None] | None = None,
 ) -> dict[str, float]:
     """Train to the end; evaluates, logs and writes as the recipe says. Returns the last scores.
 
     write: called on the first process with the run and its last scores at each checkpoint.
+    on_step: called after each step and what is due with it.
     Raises FloatingPointError where a loss is not finite: the last checkpoint stays.
     """
     fabric, plan = run.fabric, run.plan
@@ -210,6 +213,8 @@ def fit(
             began = time.monotonic()
         if saves:
             save(run, scores, write)
+        if on_step is not None:
+            on_step()
     progress.close()
     if logs is not None:
         logs.close()
@@ -388,10 +393,13 @@ def checkpoint_bytes(run: Run) -> int:
 def save(
     run: Run, scores: dict[str, float], write: Callable[[Run, dict[str, float]], None]
 ) -> None:
-    """Write checkpoint and result on the first process; the others wait."""
+    """Write result and checkpoint on the first process; the others wait.
+
+    In this order, so that with the last checkpoint the result is there.
+    """
     if run.fabric.is_global_zero:
-        save_checkpoint(run)
         write(run, scores)
+        save_checkpoint(run)
     run.fabric.barrier()
 
 
@@ -400,7 +408,7 @@ def save_checkpoint(run: Run) -> None:
     state = {
         "step": run.step,
         "stage": run.stage,
-        "settings": json.dumps(settings(run)),
+        "settings": json.dumps(settings(run.recipe, run.stage)),
         "learner": run.learner.state_dict(),
         "average": None if run.average is None else run.average.state_dict(),
         "optimizer": run.optimizer.state_dict(),
@@ -421,21 +429,7 @@ def save_checkpoint(run: Run) -> None:
 
 def load_checkpoint(run: Run) -> None:
     """Restore a run in place. Raises ValueError where it is of another recipe or damaged."""
-    path = run.out / CHECKPOINT
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        then = json.loads(state["settings"])
-    except Exception as error:
-        raise ValueError(f"{path}: not a checkpoint of ours, or damaged: {error}") from error
-    if state["stage"] != run.stage:
-        raise ValueError(f"{path}: is of {state['stage']}, not of {run.stage}")
-    now = settings(run)
-    if changed := [key for key in then.keys() | now.keys() if then.get(key) != now.get(key)]:
-        lines = [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in sorted(changed)]
-        raise ValueError(
-            f"{path}: other settings than those of this run: {'; '.join(lines[:8])}. Resume with "
-            "the same recipe and overrides, or choose another --out"
-        )
+    state = read_checkpoint(run.out / CHECKPOINT, run.recipe, run.stage)
     run.learner.load_state_dict(state["learner"])
     if run.average is not None:
         run.average.load_state_dict(state["average"])
@@ -444,11 +438,30 @@ def load_checkpoint(run: Run) -> None:
     run.step = state["step"]
 
 
-def settings(run: Run) -> dict[str, Any]:
-    """Every setting that changes the numbers of this stage, `key.key` -> value."""
-    recipe = dataclasses.asdict(run.recipe)
-    stages = {name: recipe.pop(name) for name in STAGES}
-    flat = flatten({**recipe, **stages[run.stage]})
+def read_checkpoint(path: Path, recipe: Recipe, stage: str) -> dict[str, Any]:
+    """What `save_checkpoint` wrote. Raises ValueError where it is of other settings or damaged."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        then = json.loads(state["settings"])
+    except Exception as error:
+        raise ValueError(f"{path}: not a checkpoint of ours, or damaged: {error}") from error
+    if state["stage"] != stage:
+        raise ValueError(f"{path}: is of {state['stage']}, not of {stage}")
+    now = settings(recipe, stage)
+    if changed := [key for key in then.keys() | now.keys() if then.get(key) != now.get(key)]:
+        lines = [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in sorted(changed)]
+        raise ValueError(
+            f"{path}: other settings than those of this run: {'; '.join(lines[:8])}. Resume with "
+            "the same recipe and overrides, or choose another --out"
+        )
+    return state
+
+
+def settings(recipe: Recipe, stage: str) -> dict[str, Any]:
+    """Every setting that changes the numbers of a stage, `key.key` -> value."""
+    values = dataclasses.asdict(recipe)
+    stages = {name: values.pop(name) for name in STAGES}
+    flat = flatten({**values, **stages[stage]})
     flat = {key: value for key, value in flat.items() if key not in MAY_CHANGE}
     return json.loads(json.dumps(flat))
 
