@@ -45,6 +45,7 @@ def tiny(*extra: str, steps: int = 2) -> Recipe:
         [
             *(f"stage2.optimisation.{name}={value}" for name, value in plan.items()),
             "train=[{kind: street_rgbt}]",
+            "evaluation=[{kind: street_rgbt, split: val}]",
             "stage2.distillation=none",
             "augmentation.crop=64",
             "imagenet=null",

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from mafs_ros.engine.graph import fused_image, replace_luminance
 from mafs_ros.files import ImageFileError, list_images, read_rgb
 from mafs_ros.labels import ClassTable
 from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, ConfusionMatrix
-from mafs_ros.model.mafs import Mafs
+from mafs_ros.model.mafs import Mafs, luminance
 from mafs_ros.model.weights import load_weights
 from training.baselines import score_baselines
 from training.batches import dtype_of, images, to_tensors
@@ -99,6 +99,12 @@ def label_map(logits: Tensor) -> Image:
 def as_image(rgb: Image) -> Tensor:
     """rgb uint8 [H,W,3] as [1, 3, H, W] in 0..1."""
     return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
+
+
+def as_bytes(image: Tensor) -> Image:
+    """rgb uint8 [H,W,3] of the first of images [B, 3, H, W] in 0..1; undoes `as_image`."""
+    rgb = (image[0] * 255).round().byte().permute(1, 2, 0)
+    return np.ascontiguousarray(rgb.cpu().numpy())
 
 
 # Tables.
@@ -252,20 +258,28 @@ def _score_folder(
     files = list_images(folder)
     scores = empty_scores(dataset.class_table)
     for sample in tqdm(dataset, unit="pair", disable=None):
-        if sample.name not in files:
-            raise ImageFileError(
-                f"{folder}: no fused image named {sample.name}; expected one for each of the "
-                f"{len(dataset)} pairs"
-            )
-        fused = read_rgb(files[sample.name])
-        if fused.shape[:2] != sample.thermal.shape:
-            raise ImageFileError(
-                f"{files[sample.name]}: {fused.shape[1]}x{fused.shape[0]}, but the pair is "
-                f"{sample.thermal.shape[1]}x{sample.thermal.shape[0]}; scores need one size"
-            )
+        fused = read_fused(folder, files, sample)
         labels = None if teacher is None else predict_with_teacher(teacher, as_image(fused)).labels
         scores.accumulate(sample, Prediction(fused, labels))
     return {name: scores}
+
+
+def read_fused(folder: Path, files: Mapping[str, Path], sample: Sample) -> Image:
+    """The fused image of a pair, rgb uint8 [H,W,3]; files: `list_images(folder)`.
+
+    Raises ImageFileError where there is none of the pair's name and size.
+    """
+    if sample.name not in files:
+        raise ImageFileError(
+            f"{folder}: no fused image named {sample.name}; expected one for each of the pairs"
+        )
+    fused = read_rgb(files[sample.name])
+    if fused.shape[:2] != sample.thermal.shape:
+        raise ImageFileError(
+            f"{files[sample.name]}: {fused.shape[1]}x{fused.shape[0]}, but the pair is "
+            f"{sample.thermal.shape[1]}x{sample.thermal.shape[0]}; scores need one size"
+        )
+    return fused
 
 
 def teacher_input(kind: str, sample: Sample, fused: Image | None) -> Tensor:
@@ -276,15 +290,21 @@ def teacher_input(kind: str, sample: Sample, fused: Image | None) -> Tensor:
 
 
 def teacher_image(kind: str, visible: Tensor, infrared: Tensor, fused: Tensor | None) -> Tensor:
-    """[B, 3, H, W] in 0..1 of a batch: visible, infrared three times, or fused in colour.
+    """[B, 3, H, W] in 0..1 of a batch; kind as in `TeacherTraining`.
 
-    Raises ValueError for fused images where there are none.
+    visible; infrared three times; fused in colour; mean or maximum of luminance and infrared, in
+    the colours of the visible image as the fused one is. Raises ValueError for fused images
+    where there are none.
     """
     if kind == "visible":
         return visible
     if kind == "infrared":
         return infrared.expand(-1, 3, -1, -1)
-    if fused is None:
+    if kind == "mean":
+        fused = (luminance(visible) + infrared) / 2
+    elif kind == "maximum":
+        fused = torch.maximum(luminance(visible), infrared)
+    elif fused is None:
         raise ValueError("the teacher sees fused images, and this network fuses none")
     return replace_luminance(visible, fused).clamp(0, 1)
 

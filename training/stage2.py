@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from mafs_ros.labels import ClassTable
 from mafs_ros.metrics import FUSION_METRICS
-from mafs_ros.model.mafs import Mafs, MafsOutput
+from mafs_ros.model.mafs import Mafs, MafsOutput, luminance
 from mafs_ros.model.weights import ModelInfo, save_weights
 from training import balancing
-from training.batches import Batch, Crops, full_precision, images, luminance, open_sources, preload
+from training.batches import Batch, Crops, full_precision, images, open_sources, preload
 from training.datasets import IGNORE, Dataset, Sample
 from training.evaluate import Prediction, empty_scores, predict_with_network, teacher_image
 from training.first_weights import start_from

@@ -40,8 +40,7 @@ from training.sync_norm import synchronise_norms
 
 CHECKPOINT = "checkpoint.pt"
 LOG_EVERY = 20
-# Sections of a recipe.
-STAGES = ("stage1", "fusion", "teacher", "stage2", "fusion_branch")
+STAGES = ("stage1", "fusion", "teacher", "stage2")  # sections of a recipe
 MARGIN_BYTES = 100 << 20  # logs and pictures
 # What a resumed run may have different: how long it is and what changes no number.
 MAY_CHANGE = (
@@ -271,7 +270,7 @@ def evaluate(run: Run, validate: Validate, logs: Logs | None) -> dict[str, float
         evaluation = validate(run.fabric, network)
     network.train(training)
     run.learner.train()
-    if logs is not None:
+    if logs is not None and evaluation.scores:
         logs.add("scores", run.step, evaluation.scores)
         logs.add_picture(run.step, evaluation.pictures)
         line = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.scores.items())
