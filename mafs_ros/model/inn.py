@@ -148,13 +148,14 @@ class FusionDecoder(nn.Module):
     def __init__(self, config: MafsConfig) -> None:
         super().__init__()
         width = config.fusion_width
-        self.skip, self.stride = config.inn_skip, config.detail_stride
+        self.skip = min(config.inn_skip, max(config.inn_blocks - 1, 0))
+        self.stride = config.detail_stride
         self.detail_skip, self.linear_output = config.detail_skip, config.linear_output
         self.blocks = nn.ModuleList(
             InvertibleBlock(width, config.inn_units, separable=config.separable)
             for _ in range(config.inn_blocks)
         )
-        gathered = 1 + config.inn_blocks - config.inn_skip + config.detail_skip
+        gathered = 1 + config.inn_blocks - self.skip + config.detail_skip
         self.gather = nn.Conv2d(width * gathered, width, 1)
         self.output = nn.Conv2d(width, self.stride**2, 3, padding=int(self.stride == 1))
 
