@@ -388,10 +388,13 @@ def checkpoint_bytes(run: Run) -> int:
 def save(
     run: Run, scores: dict[str, float], write: Callable[[Run, dict[str, float]], None]
 ) -> None:
-    """Write checkpoint and result on the first process; the others wait."""
+    """Write result and checkpoint on the first process; the others wait.
+
+    The checkpoint last: with it a run that was cut between the two would count as done.
+    """
     if run.fabric.is_global_zero:
-        save_checkpoint(run)
         write(run, scores)
+        save_checkpoint(run)
     run.fabric.barrier()
 
 
