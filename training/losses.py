@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mafs_ros.model.layers import at_least_fp32
+from mafs_ros.model.layers import at_least_fp32, without_autocast
 from training.targets import IGNORE
 
 # Class weights that the release names in comments, for MFNet's (off, on) pixels.
@@ -300,7 +300,7 @@ def _filter(padded: Tensor, kernels: Tensor) -> Tensor:
     bfloat16's step.
     """
     padded = at_least_fp32(padded)
-    with torch.autocast(padded.device.type, enabled=False):
+    with without_autocast(padded.device.type):
         return F.conv2d(padded, kernels[:, None].to(padded))
 
 
