@@ -16,7 +16,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+
+from training.processes import mean_over_processes
 
 Losses = Mapping[str, Tensor]
 
@@ -70,7 +72,7 @@ class FairGrad(nn.Module):
             raise ValueError("FairGrad needs the parameters that all tasks share, got none")
         values = _stack(losses)
         gradients = torch.stack([_flat_gradient(value, shared) for value in values])
-        gradients = _mean_over_processes(gradients)
+        gradients = mean_over_processes(gradients)
         weights = fair_weights(gradients @ gradients.T, self.alpha)
         # The plain sum already backpropagates G 1; this term of value 0 adds G (w - 1).
         correction = (weights - 1).to(gradients) @ gradients
@@ -218,14 +220,4 @@ def _stack(losses: Losses, tasks: Sequence[str] | None = None) -> Tensor:
     """
     if not losses or (tasks is not None and tuple(losses) != tuple(tasks)):
         raise ValueError(f"got losses of tasks {list(losses)}, expected {list(tasks or ['...'])}")
-    values = torch.stack(list(losses.values()))
-    mean = _mean_over_processes(values.detach())
-    return mean + (values - values.detach())
-
-
-def _mean_over_processes(values: Tensor) -> Tensor:
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return values
-    values = values.clone()
-    distributed.all_reduce(values)
-    return values / distributed.get_world_size()
+    return mean_over_processes(torch.stack(list(losses.values())))
