@@ -9,7 +9,7 @@ import torch
 from layouts import make_layout
 
 from mafs_ros.model.weights import load_weights
-from training import stage1, stage2, teacher, trainer
+from training import checkpoint, stage1, stage2, teacher
 from training.recipe import CONFIGS, Recipe, load_ablations, load_recipe
 
 RECIPES = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "ablations")
@@ -31,7 +31,7 @@ def tiny(name: str, extra: tuple[str, ...] = ()) -> Recipe:
 @pytest.fixture
 def no_large_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints of ResNet-152 are of 1 GB; test_trainer.py has those of the light network."""
-    monkeypatch.setattr(trainer, "save_checkpoint", lambda run: None)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", lambda run: None)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -53,7 +53,10 @@ class Optimisation:
     trunk_lr: factor on the learning rate of the ImageNet trunks. clip: largest gradient norm.
     ema: decay of the averaged weights, 0 for none; they are what is evaluated and written.
     precision: of Lightning Fabric: 32-true, bf16-mixed, 16-mixed, or 64-true for checks.
-    evaluate_every, checkpoint_every: steps. Raises ValueError for what cannot be.
+    evaluate_every, checkpoint_every: steps.
+    best: the score of the evaluations by which best.safetensors is kept; None for the stage's own:
+    the error of hidden pixels in stage 1, else mIoU, or VIF without segmentation.
+    Raises ValueError for what cannot be.
     """
 
     epochs: float | None = None
@@ -74,6 +77,7 @@ class Optimisation:
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     evaluate_every: int = 1000
     checkpoint_every: int = 500
+    best: str | None = None
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):

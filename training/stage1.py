@@ -123,7 +123,7 @@ def validate(
     return Evaluation({"hidden_error": (total[0] / total[1].clamp_min(1)).item()}, pictures)
 
 
-def write(run: Run, scores: dict[str, float]) -> None:
+def write(run: Run, scores: dict[str, float], file: str = "model.safetensors") -> None:
     """Write the network as a model file without segmentation."""
     recipe = run.recipe
     info = ModelInfo(
@@ -134,7 +134,7 @@ def write(run: Run, scores: dict[str, float]) -> None:
         scores=scores,
         licence=recipe.licence,
     )
-    save_weights(run.out / "model.safetensors", run.result, info)  # type: ignore[arg-type]
+    save_weights(run.out / file, run.result, info)  # type: ignore[arg-type]
 
 
 def describe(run: Run) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def train(recipe: Recipe, folders: Mapping[str, Path], out: Path, *, resume: boo
     run = setup(fabric, learner, recipe, "stage1", out, len(crops), resume=resume)
     if recipe.cache:
         preload(datasets)
-    return fit(run, crops, partial(validate, recipe, evaluation), write)
+    return fit(run, crops, partial(validate, recipe, evaluation), write, ["-hidden_error"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

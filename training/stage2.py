@@ -44,6 +44,7 @@ from training.teacher import (
     label_tiles,
     load_teacher,
     segmentation_loss,
+    segmentation_names,
     segmentation_scores,
 )
 from training.teachers import Teacher
@@ -66,6 +67,8 @@ class JointLearner(Learner):
 
     teacher_images: what the teacher sees, see `TeacherTraining`.
     """
+
+    network: Mafs
 
     def __init__(
         self, network: Mafs, teacher: Teacher | None, teacher_images: str, stage: Stage2
@@ -257,6 +260,17 @@ def validate(datasets: Sequence[Dataset], fabric: Fabric, network: nn.Module) ->
     return Evaluation(values, pictures)
 
 
+def score_names(network: Mafs, datasets: Sequence[Dataset]) -> list[str]:
+    """What `validate` can score; first that by which weights are kept as the best."""
+    names = []
+    table = next((d.class_table for d in datasets if d.class_table is not None), None)
+    if network.config.segmentation and table is not None:
+        names += segmentation_names(table)
+    if network.config.fusion:
+        names += ["VIF", *(name for name in FUSION_METRICS if name != "VIF")]
+    return names
+
+
 def mean_fusion_scores(fabric: Fabric, per_image: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Mean of each fusion score over the images of all processes that have it, else NaN."""
     sums = np.zeros((2, len(FUSION_METRICS)))
@@ -269,7 +283,9 @@ def mean_fusion_scores(fabric: Fabric, per_image: Sequence[Mapping[str, Any]]) -
     return dict(zip(FUSION_METRICS, (total[0] / total[1]).tolist(), strict=True))
 
 
-def write(run: Run, scores: dict[str, float], start: Path | None) -> None:
+def write(
+    run: Run, scores: dict[str, float], file: str = "model.safetensors", *, start: Path | None
+) -> None:
     """Write the network as the model file that the node runs."""
     recipe = run.recipe
     training = describe(run)
@@ -284,7 +300,7 @@ def write(run: Run, scores: dict[str, float], start: Path | None) -> None:
         scores={name: round(value, 5) for name, value in scores.items() if value == value},
         licence=recipe.licence,
     )
-    save_weights(run.out / "model.safetensors", run.result, info)  # type: ignore[arg-type]
+    save_weights(run.out / file, run.result, info)  # type: ignore[arg-type]
 
 
 def make_learner(
@@ -338,7 +354,8 @@ def train(
     run = setup(fabric, learner, recipe, "stage2", out, len(crops), resume=resume)
     if recipe.cache:
         preload(datasets)
-    return fit(run, crops, partial(validate, evaluation), partial(write, start=start))
+    names = score_names(learner.network, evaluation)
+    return fit(run, crops, partial(validate, evaluation), partial(write, start=start), names)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -115,14 +115,13 @@ def segmentation_scores(fabric: Fabric, matrix: Any, table: ClassTable) -> dict[
     """IoU per class and both means in 0..1 of the matrices of all processes together."""
     total: Any = fabric.all_reduce(torch.from_numpy(matrix.matrix), reduce_op="sum")
     matrix.matrix = np.asarray(total.cpu().numpy())
-    return {
-        "mIoU": matrix.miou(),
-        "mIoU_without_background": matrix.miou(background=False),
-        **{
-            f"IoU_{name}": float(value)
-            for name, value in zip(table.names, matrix.iou(), strict=True)
-        },
-    }
+    values = [matrix.miou(), matrix.miou(background=False), *map(float, matrix.iou())]
+    return dict(zip(segmentation_names(table), values, strict=True))
+
+
+def segmentation_names(table: ClassTable) -> list[str]:
+    """Names of what `segmentation_scores` gives."""
+    return ["mIoU", "mIoU_without_background", *(f"IoU_{name}" for name in table.names)]
 
 
 def label_tiles(
@@ -160,7 +159,7 @@ def load_teacher(path: Path | str) -> tuple[Teacher, dict[str, Any]]:
     return teacher.eval(), about
 
 
-def write(run: Run, scores: dict[str, float]) -> None:
+def write(run: Run, scores: dict[str, float], file: str = FILE) -> None:
     """Write the teacher."""
     recipe = run.recipe
     about = {
@@ -170,7 +169,7 @@ def write(run: Run, scores: dict[str, float]) -> None:
         "training": describe(run),
         "scores": {name: value for name, value in scores.items() if value == value},
     }
-    save_teacher(run.out / FILE, run.result, about)
+    save_teacher(run.out / file, run.result, about)
 
 
 def train(
@@ -204,7 +203,8 @@ def train(
     run = setup(fabric, learner, recipe, "teacher", out, len(crops), resume=resume)
     if recipe.cache:
         preload(datasets)
-    return fit(run, crops, partial(validate, learner, evaluation), write)
+    names = segmentation_names(recipe.class_table)
+    return fit(run, crops, partial(validate, learner, evaluation), write, names)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
