@@ -331,9 +331,15 @@ def test_a_score_that_there_is_not_is_refused_at_once(street: Path, tmp_path: Pa
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(street: Path, tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match="step 1: .* is not finite.* Lower the learning"):
+    """The message says which checkpoint there is, and names settings of the stage."""
+    with pytest.raises(FloatingPointError, match="step 1: .* no checkpoint was .* stage1.*clip"):
         train(street, tmp_path, "stage1.intensity_weight=.inf")
-    assert not (tmp_path / checkpoint.CHECKPOINT).exists()
+    path = tmp_path / checkpoint.CHECKPOINT
+    assert not path.exists()
+    path.write_bytes(b"of an earlier step")
+    one = SimpleNamespace(out=tmp_path, step=7, stage="stage1")
+    with pytest.raises(FloatingPointError, match=f"step 7: loss is not finite; {path} is from"):
+        trainer.check_finite({"loss": math.inf, "other": 1.0}, one)  # type: ignore[arg-type]
 
 
 def test_logs_forget_what_came_after_the_checkpoint(tmp_path: Path) -> None:

@@ -256,7 +256,10 @@ def average_terms(fabric: Fabric, sums: Mapping[str, Tensor], count: int) -> dic
 def check_finite(means: Mapping[str, float], run: Run) -> None:
     """Raise FloatingPointError for a term that is NaN or infinite."""
     if wrong := [name for name, value in means.items() if not math.isfinite(value)]:
+        path = run.out / CHECKPOINT
+        there = f"{path} is from before" if path.exists() else "no checkpoint was written yet"
+        plan = f"{run.stage}.optimisation"
         raise FloatingPointError(
-            f"step {run.step}: {', '.join(wrong)} is not finite; {run.out / CHECKPOINT} is from "
-            "before. Lower the learning rate, clip gradients (optimisation.clip) or use 32-true"
+            f"step {run.step}: {', '.join(wrong)} is not finite; {there}. Train in another --out "
+            f"with a lower {plan}.lr, with {plan}.clip=1.0 or with {plan}.precision=32-true"
         )
