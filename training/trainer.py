@@ -16,7 +16,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from training.checkpoint import (
 )
 from training.logs import Logs
 from training.optimisation import learning_rate, make_optimizer, update_average
+from training.program import is_out_of_memory
 from training.recipe import Optimisation, Recipe
 from training.run import Evaluation, Learner, Run, Validate, Write
 from training.sync_norm import synchronise_norms
@@ -139,7 +141,9 @@ def fit(
         disable=None if fabric.is_global_zero else True,
     )
     while run.step < run.steps:
-        losses.add(train_step(run, batches))
+        with naming_memory(run):
+            terms = train_step(run, batches)
+        losses.add(terms)
         progress.update()
         last = run.step == run.steps
         evaluates = last or run.step % plan.evaluate_every == 0
@@ -214,6 +218,23 @@ def train_step(run: Run, batches: Any) -> dict[str, Tensor]:
         decay = min(plan.ema, run.step / (run.step + 10))
         update_average(run.average, run.learner.network, decay)
     return sums
+
+
+@contextmanager
+def naming_memory(run: Run) -> Iterator[None]:
+    """Raise MemoryError that says what to lower where a step does not fit into memory."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        plan, settings = run.plan, f"{run.stage}.optimisation"
+        raise MemoryError(
+            f"out of memory on {run.fabric.device} in step {run.step + 1}: lower {settings}.batch "
+            f"({plan.batch} now) or augmentation.crop ({run.recipe.augmentation.crop}), or raise "
+            f"{settings}.accumulate ({plan.accumulate}): the parts of a batch of which one at a "
+            "time is in memory"
+        ) from error
 
 
 def in_channels_last(batch: Batch) -> Batch:
