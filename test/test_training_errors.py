@@ -69,6 +69,17 @@ def test_a_loss_that_is_not_finite_stops_the_run(street: Path, tmp_path: Path) -
         trainer.check_finite({"loss": math.inf, "other": 1.0}, one)  # type: ignore[arg-type]
 
 
+def test_fp16_needs_a_gpu(street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The advice works: bf16 trains, as the checkpoint says."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="16-mixed, which needs a GPU .* set bf16-mixed or 32"):
+        train(street, tmp_path / "run", "stage1.optimisation.precision=16-mixed")
+    assert not (tmp_path / "run").exists()
+    train(street, tmp_path / "run", "stage1.optimisation.precision=bf16-mixed")
+    state = torch.load(tmp_path / "run" / checkpoint.CHECKPOINT, weights_only=True)
+    assert '"optimisation.precision": "bf16-mixed"' in state["settings"]
+
+
 @pytest.mark.parametrize("where", ["step", "evaluation"])
 def test_out_of_memory_is_one_line(
     where: str, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys

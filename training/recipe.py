@@ -52,7 +52,7 @@ class Optimisation:
     (1 - progress)^power), or 'cosine' (linear warm-up, cosine to 1 %).
     trunk_lr: factor on the learning rate of the ImageNet trunks. clip: largest gradient norm.
     ema: decay of the averaged weights, 0 for none; they are what is evaluated and written.
-    precision: of Lightning Fabric: 32-true, bf16-mixed, 16-mixed, or 64-true for checks.
+    precision: of Lightning Fabric: 32-true, bf16-mixed, 16-mixed (on GPUs), 64-true for checks.
     evaluate_every, checkpoint_every: steps.
     best: the score of the evaluations by which best.safetensors is kept; None for the stage's own:
     the error of hidden pixels in stage 1, else mIoU, or VIF without segmentation.

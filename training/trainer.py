@@ -49,7 +49,15 @@ LOG_EVERY = 20
 
 
 def make_fabric(plan: Optimisation) -> Fabric:
-    """Fabric of this process, one of those that torchrun started; else the only one."""
+    """Fabric of this process, one of those that torchrun started; else the only one.
+
+    Raises ValueError for fp16 without a GPU, where Fabric would quietly take bf16.
+    """
+    if plan.precision == "16-mixed" and not torch.accelerator.is_available():
+        raise ValueError(
+            "optimisation.precision is 16-mixed, which needs a GPU and there is none here: set "
+            "bf16-mixed or 32-true"
+        )
     world = int(os.environ.get("WORLD_SIZE", 1))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     strategy: Any = DDPStrategy(broadcast_buffers=False) if world > 1 else "auto"
