@@ -104,6 +104,17 @@ def test_fairgrad_of_orthogonal_gradients(alpha: float) -> None:
     assert head.grad.item() == pytest.approx(1 + 4)  # of the plain sum
 
 
+def test_fairgrad_is_the_same_under_autocast() -> None:
+    gradients = []
+    for half in (False, True):
+        shared = nn.Parameter(torch.linspace(-1, 1, 300))
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            both = losses((shared - 0.3).square().sum(), 100 * (shared + 0.7).square().sum())
+            FairGrad()(both, [shared]).backward()
+        gradients.append(shared.grad)
+    assert torch.equal(*gradients)
+
+
 @pytest.mark.parametrize("alpha", [0.3, 1.0, 2.0, 5.0])
 @pytest.mark.parametrize("tasks", [2, 3, 5])
 def test_fair_weights_solve_their_equation(alpha: float, tasks: int) -> None:

@@ -115,6 +115,13 @@ def test_wrong_overrides_say_what_is_wrong(override: str, message: str) -> None:
         load_recipe("mfnet", [override])
 
 
+def test_fairgrad_in_fp16_is_refused() -> None:
+    overrides = ["stage2.optimisation.precision=16-mixed", *load_ablations()["fairgrad"]]
+    with pytest.raises(ValueError, match="stage2: balancing fairgrad .* bf16-mixed or 32-true"):
+        load_recipe("mfnet", overrides)
+    load_recipe("mfnet", [*overrides, "stage2.optimisation.precision=bf16-mixed"])
+
+
 def test_a_length_in_steps_replaces_the_epochs() -> None:
     plan = load_recipe("mfnet", ["stage1.optimisation.steps=7"]).stage1.optimisation
     assert plan.total_steps(1000) == 7 and plan.epochs is None

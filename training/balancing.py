@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mafs_ros.model.layers import without_autocast
 from training.processes import mean_over_processes
 
 Losses = Mapping[str, Tensor]
@@ -57,6 +58,7 @@ class FairGrad(nn.Module):
 
     alpha: 0 no fairness, 1 proportional, larger ones closer to max-min; the authors use 2.
     The size of d follows alpha, not the losses: clip the gradient norm, as the authors do (at 1).
+    In fp16 its gradients would be those of losses that are not scaled: recipes refuse that.
     Raises ValueError for alpha <= 0 or where no shared parameters are given.
     """
 
@@ -73,11 +75,12 @@ class FairGrad(nn.Module):
         values = _stack(losses)
         gradients = torch.stack([_flat_gradient(value, shared) for value in values])
         gradients = mean_over_processes(gradients)
-        weights = fair_weights(gradients @ gradients.T, self.alpha)
-        # The plain sum already backpropagates G 1; this term of value 0 adds G (w - 1).
-        correction = (weights - 1).to(gradients) @ gradients
-        parameters = torch.cat([parameter.flatten() for parameter in shared])
-        return values.sum() + correction @ (parameters - parameters.detach())
+        with without_autocast(gradients.device.type):
+            weights = fair_weights(gradients @ gradients.T, self.alpha)
+            # The plain sum already backpropagates G 1; this term of value 0 adds G (w - 1).
+            correction = (weights - 1).to(gradients) @ gradients
+            parameters = torch.cat([parameter.flatten() for parameter in shared])
+            return values.sum() + correction @ (parameters - parameters.detach())
 
 
 class DynamicWeightAverage(nn.Module):

@@ -190,6 +190,13 @@ class Stage2:
     )
     balancing_options: dict[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.balancing == "fairgrad" and self.optimisation.precision == "16-mixed":
+            raise ValueError(
+                "balancing fairgrad takes gradients of its own, of losses without the scale that "
+                "16-mixed needs: set optimisation.precision to bf16-mixed or 32-true"
+            )
+
 
 @dataclass(frozen=True)
 class FusionBranch:
