@@ -18,6 +18,7 @@ from training.balancing import (
     Uncertainty,
     average_weights,
     fair_weights,
+    make_balancing,
 )
 
 TASKS = ("fusion", "segmentation")
@@ -253,6 +254,21 @@ def test_bad_settings_are_refused() -> None:
         FairGrad(alpha=0)
     with pytest.raises(ValueError, match="share, got none"):
         FairGrad()(losses(1.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("balancing", "there"),
+    [
+        ("equal", "none"),
+        ("uncertainty", "none"),
+        ("fairgrad", "alpha"),
+        ("dwa", "temperature, period"),
+        ("alpha_fair_dwa", "alpha, temperature"),
+    ],
+)
+def test_an_unknown_option_of_a_balancing_lists_the_known_ones(balancing: str, there: str) -> None:
+    with pytest.raises(ValueError, match=f"{balancing} has no option 'alhpa'; it has {there}$"):
+        make_balancing(balancing, {"alhpa": 1.0}, TASKS)
 
 
 def toy_batch(x: Tensor, samples: Tensor) -> dict[str, Tensor]:

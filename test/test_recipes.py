@@ -10,6 +10,7 @@ from layouts import make_layout
 
 from mafs_ros.model.weights import load_weights
 from training import checkpoint, stage1, stage2, teacher
+from training.balancing import make_balancing
 from training.recipe import CONFIGS, Recipe, load_ablations, load_recipe
 
 RECIPES = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "ablations")
@@ -82,7 +83,8 @@ def test_every_ablation_builds(name: str) -> None:
     assert recipe != load_recipe("mfnet"), "this ablation changes nothing"
     with torch.device("meta"):
         network = recipe.build_network()
-        stage2.make_balancing(recipe.stage2, stage2.tasks_of(network))
+        stage = recipe.stage2
+        make_balancing(stage.balancing, stage.balancing_options, stage2.tasks_of(network))
 
 
 def test_street_lite_fits_two_cores() -> None:

@@ -175,8 +175,3 @@ def test_first_weights_come_from_stage_1_or_an_earlier_stage_2(tmp_path: Path) -
             assert torch.equal(value, taken[key] if from_file else fresh[key]), key
     with pytest.raises(ValueError, match="do not fit this network"):
         stage2.make_learner(tiny("network.fusion_width=64"), tmp_path / "one.safetensors")
-
-
-def test_options_of_another_balancing_are_refused() -> None:
-    with pytest.raises(ValueError, match="stage2.balancing_options of equal: "):
-        stage2.make_learner(tiny("stage2.balancing=equal", "stage2.balancing_options={alpha: 1}"))

@@ -12,8 +12,10 @@ process with the whole batch.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -155,6 +157,32 @@ class AlphaFairDwa(nn.Module):
         weights = average_weights(now / self.previous, self.temperature)
         self.previous.copy_(now.where(now.isfinite(), self.previous))
         return (weights * fair).sum()
+
+
+def make_balancing(
+    name: str, options: Mapping[str, float], tasks: Sequence[str]
+) -> nn.Module:
+    """The balancing of a recipe (`Stage2.balancing`) with its options, for these tasks.
+
+    Raises ValueError for options that it does not have.
+    """
+    kinds: dict[str, Callable[..., nn.Module]] = {
+        "equal": Equal,
+        "uncertainty": partial(Uncertainty, tasks),
+        "fairgrad": FairGrad,
+        "dwa": partial(DynamicWeightAverage, tasks),
+        "alpha_fair_dwa": partial(AlphaFairDwa, tasks),
+    }
+    make = kinds[name]
+    parameters = inspect.signature(make).parameters.values()
+    known = [p.name for p in parameters if p.kind == p.POSITIONAL_OR_KEYWORD]
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"stage2.balancing_options: {name} has no option {option!r}; it has "
+                f"{', '.join(known) or 'none'}"
+            )
+    return make(**options)
 
 
 def average_weights(ratios: Tensor, temperature: float) -> Tensor:

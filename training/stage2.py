@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from mafs_ros.metrics import FUSION_METRICS
 from mafs_ros.model.mafs import Mafs, MafsOutput
 from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
-from training import balancing
+from training.balancing import FairGrad, make_balancing
 from training.batches import Batch, Crops, full_precision, images, luminance, open_sources, preload
 from training.datasets import Dataset
 from training.evaluate import empty_scores, predict_with_network, teacher_image
@@ -48,14 +48,7 @@ from training.teacher import (
     segmentation_scores,
 )
 from training.teachers import Teacher
-from training.trainer import (
-    Evaluation,
-    Learner,
-    Run,
-    fit,
-    make_fabric,
-    setup,
-)
+from training.trainer import Evaluation, Learner, Run, fit, make_fabric, setup
 
 PICTURES = 4
 TASKS = ("fusion", "segmentation")
@@ -78,7 +71,8 @@ class JointLearner(Learner):
         self.teacher = teacher
         self.teacher_images = teacher_images
         self.stage = stage
-        self.balance = make_balancing(stage, tasks_of(network))
+        tasks = tasks_of(network)
+        self.balance = make_balancing(stage.balancing, stage.balancing_options, tasks)
         self.learns = teacher is not None and stage.teacher == "joint"
         self._shared: list[nn.Parameter] | None = None
         if teacher is not None:
@@ -113,7 +107,7 @@ class JointLearner(Learner):
 
     def shared_parameters(self, losses: Mapping[str, Tensor]) -> list[nn.Parameter]:
         """The parameters that all tasks use; found once, and only where balancing needs them."""
-        if not isinstance(self.balance, balancing.FairGrad):
+        if not isinstance(self.balance, FairGrad):
             return []
         if self._shared is None:
             parameters = [p for p in self.network.parameters() if p.requires_grad]
@@ -134,21 +128,6 @@ def tasks_of(network: Mafs) -> tuple[str, ...]:
     """The tasks that a network is built for."""
     built = (network.config.fusion, network.config.segmentation)
     return tuple(task for task, has in zip(TASKS, built, strict=True) if has)
-
-
-def make_balancing(stage: Stage2, tasks: Sequence[str]) -> nn.Module:
-    """The balancing of a recipe. Raises ValueError for options that it does not have."""
-    kinds: dict[str, Any] = {
-        "equal": balancing.Equal,
-        "uncertainty": partial(balancing.Uncertainty, tasks),
-        "fairgrad": balancing.FairGrad,
-        "dwa": partial(balancing.DynamicWeightAverage, tasks),
-        "alpha_fair_dwa": partial(balancing.AlphaFairDwa, tasks),
-    }
-    try:
-        return kinds[stage.balancing](**stage.balancing_options)
-    except TypeError as error:
-        raise ValueError(f"stage2.balancing_options of {stage.balancing}: {error}") from None
 
 
 def in_full_precision(output: MafsOutput) -> MafsOutput:
