@@ -110,6 +110,9 @@ def test_street_lite_fits_two_cores() -> None:
         ("seed", "expected KEY=VALUE"),
         ("seed=[", "not YAML"),
         ("stage1.optimisation=4", "stage1.optimisation is 4, expected a mapping"),
+        ("stage1.ratio=1.0", "stage1: ratio is 1.0, expected a share of the patches"),
+        ("stage1.ratio=0", "stage1: ratio is 0.0, expected a share of the patches"),
+        ("stage1.patch=0", "stage1: patch is 0, expected 1 pixel or more"),
     ],
 )
 def test_wrong_overrides_say_what_is_wrong(override: str, message: str) -> None:

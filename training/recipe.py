@@ -120,7 +120,10 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Stage1:
-    """Masked autoencoder (Eq. 10 to 13). patch, ratio: see `training.masking.make_masks`."""
+    """Masked autoencoder (Eq. 10 to 13). patch, ratio: see `training.masking.make_masks`.
+
+    Raises ValueError for a ratio that hides nothing or everything.
+    """
 
     optimisation: Optimisation = PAPER_STAGE1
     patch: int = 32
@@ -128,6 +131,15 @@ class Stage1:
     gradient: Literal["paper", "per_sample", "release"] = "paper"
     intensity_weight: float = 5.0
     gradient_weight: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.patch < 1:
+            raise ValueError(f"patch is {self.patch}, expected 1 pixel or more (16, 32, 64)")
+        if self.ratio is not None and not 0 < self.ratio < 1:
+            raise ValueError(
+                f"ratio is {self.ratio}, expected a share of the patches above 0 and below 1 "
+                "(0.5, 0.7), or null for a random one"
+            )
 
 
 @dataclass(frozen=True)
