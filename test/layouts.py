@@ -50,7 +50,8 @@ def _split_folders(kind: str, root: Path, pairs: int, size: tuple[int, int]) -> 
             _write(parent / thermal / f"{name}.png", pictures[1])
             _write(parent / labels / f"{name}.png", pictures[2])
             if kind == "street_rgbt" and split != "test":
-                _write(parent / "label_boxes" / f"{name}.png", pictures[2] % 4)
+                for other in ("label_boxes", "label_teacher"):
+                    _write(parent / other / f"{name}.png", pictures[2] % 4)
         if kind == "pst900":
             shutil.copytree(root / split / thermal, root / split / "thermal_raw")
 
@@ -85,8 +86,10 @@ def _fusion_pairs(kind: str, root: Path, pairs: int, size: tuple[int, int]) -> N
         ("flir_aligned", "boxes_train"),
     ):
         for name in frame_names(pairs, len(rows)):
-            rgb, thermal, _ = _pictures(name, size, 2)
+            rgb, thermal, labels = _pictures(name, size, 4)
             _write(root / group / "vi" / f"{name}.png", thermal if group == "tno" else rgb)
+            if group != "tno":
+                _write(root / group / "label_teacher" / f"{name}.png", labels)
             _write(root / group / "ir" / f"{name}.png", thermal)
             rows.append(f'{group},{subset},{name},{size[1]},{size[0]},"aligned, grey"')
     _list(root / "manifest.csv", rows)

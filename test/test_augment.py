@@ -256,3 +256,72 @@ def test_lists_of_a_recipe_and_impossible_values() -> None:
     ):
         with pytest.raises(ValueError, match=text):
             Augmentation(**wrong)  # type: ignore[arg-type]
+
+
+OTHER_CAMERAS = {
+    "gain_control": {"gain_control": 1.0},
+    "glare": {"glare": 1.0},
+    "border": {"border": 1.0},
+    "blur": {"blur": 2.0},
+    "noise": {"noise": 8.0},
+}
+
+
+@pytest.mark.parametrize("name", OTHER_CAMERAS)
+def test_other_cameras_change_images_and_no_label(name: str) -> None:
+    how, sample = only(**OTHER_CAMERAS[name]), pictured()
+    changed = Counter()
+    for seed in range(40):
+        out = augment(sample, how, np.random.default_rng(seed))
+        again = augment(sample, how, np.random.default_rng(seed))
+        np.testing.assert_array_equal(out.labels, sample.labels)
+        for image in ("rgb", "thermal"):
+            drawn = getattr(out, image)
+            assert drawn.dtype == np.uint8 and drawn.shape == getattr(sample, image).shape
+            np.testing.assert_array_equal(drawn, getattr(again, image))
+            changed[image] += not np.array_equal(drawn, getattr(sample, image))
+    one_image = {"gain_control": ["thermal"], "glare": ["rgb"]}.get(name, ["rgb", "thermal"])
+    assert sorted(key for key, count in changed.items() if count) == one_image
+    assert all(changed[image] >= 8 for image in one_image)
+
+
+def test_glare_only_brightens_and_borders_are_black_at_the_side() -> None:
+    sample = pictured()
+    glare = augment(sample, only(glare=1.0), np.random.default_rng(0)).rgb
+    assert (glare >= sample.rgb).all() and (glare > sample.rgb).any()
+    for seed in range(20):
+        out = augment(sample, only(border=1.0), np.random.default_rng(seed))
+        for image, before in ((out.rgb, sample.rgb), (out.thermal, sample.thermal)):
+            wrong = (image != before) & (image != 0)
+            assert not wrong.any()
+            np.testing.assert_array_equal(image[20:-20, 26:-26], before[20:-20, 26:-26])
+
+
+def test_a_dead_camera_is_black_as_often_as_asked() -> None:
+    how, dead = only(dropout=0.2), Counter()
+    for seed in range(1000):
+        out = augment(pictured(8, 8), how, np.random.default_rng(seed))
+        dead[not out.rgb.any(), not out.thermal.any()] += 1
+    assert dead[True, True] == 0
+    assert 70 < dead[True, False] < 130 and 70 < dead[False, True] < 130
+
+
+def test_background_counts_near_objects_where_labels_miss_some() -> None:
+    sample = dataclasses.replace(marked(), background=0.3)
+    assert sample.labels is not None
+    kept = 0
+    for seed in range(200):
+        labels = augment(sample, NONE, np.random.default_rng(seed)).labels
+        assert labels is not None
+        objects = sample.labels > 0
+        np.testing.assert_array_equal(labels[objects], sample.labels[objects])
+        near = cv2.dilate(objects.astype(np.uint8), np.ones((9, 9))) > 0
+        assert not (labels[near] == IGNORE).any()
+        kept += not (labels == IGNORE).any()
+    assert 40 < kept < 80
+
+
+@pytest.mark.parametrize("wrong", [{"dropout": 1.5}, {"noise": -1.0}])
+def test_shares_and_sizes_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="dropout is a share|blur and noise must be"):
+        only(**wrong)

@@ -107,11 +107,41 @@ def test_other_class_tables_match_by_name(tmp_path: Path) -> None:
     assert ids[[0, 1, 8, 9, 13, 255]].tolist() == [0, 255, 2, 1, 255, 255]  # bicycle is not bike
 
 
+def test_teacher_labels_of_fusion_pairs(tmp_path: Path) -> None:
+    make_layout("fusion_pairs", tmp_path)
+    plain = open_dataset("fusion_pairs", tmp_path, "all")
+    assert plain.class_table is None and plain[0].labels is None
+    labelled = open_dataset("fusion_pairs", tmp_path, "all", labels="teacher", background=0.4)
+    assert labelled.class_table == load_class_table("street")
+    for sample in labelled:
+        assert (sample.labels is None) == sample.name.startswith("tno_")
+        assert sample.background == 0.4
+    with pytest.raises(ValueError, match="a choice of street_rgbt"):
+        open_dataset("fusion_pairs", tmp_path, "all", labels="boxes")
+
+
+def test_a_homography_moves_the_thermal_image_alone(tmp_path: Path) -> None:
+    make_layout("fusion_pairs", tmp_path)
+    shift = (1, 0, 5, 0, 1, 3, 0, 0, 1)  # thermal pixel (x, y) lies at RGB pixel (x + 5, y + 3)
+    before = open_dataset("fusion_pairs", tmp_path, "roadscene", labels="teacher")[0]
+    after = open_dataset(
+        "fusion_pairs", tmp_path, "roadscene", labels="teacher", homography=shift
+    )[0]
+    np.testing.assert_array_equal(after.thermal[3:, 5:], before.thermal[:-3, :-5])
+    assert not after.thermal[:3].any() and not after.thermal[:, :5].any()
+    np.testing.assert_array_equal(after.rgb, before.rgb)
+    np.testing.assert_array_equal(after.labels, before.labels)
+    with pytest.raises(ValueError, match="4 numbers, expected 9"):
+        open_dataset("fusion_pairs", tmp_path, "all", homography=(1, 0, 0, 1))
+
+
 def test_the_labellings_of_street_rgbt(tmp_path: Path) -> None:
     make_layout("street_rgbt", tmp_path)
     network = open_dataset("street_rgbt", tmp_path, "train")
     boxes = open_dataset("street_rgbt", tmp_path, "train", labels="boxes")
     both = open_dataset("street_rgbt", tmp_path, "train", labels="both", cache=True)
+    teacher = open_dataset("street_rgbt", tmp_path, "train", labels="teacher")
+    np.testing.assert_array_equal(teacher[0].labels, boxes[0].labels)
     assert len(network) == len(boxes) == len(both) // 2
     assert not np.array_equal(network[0].labels, boxes[0].labels)
     np.testing.assert_array_equal(both[0].labels, network[0].labels)

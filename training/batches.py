@@ -46,6 +46,8 @@ def open_sources(
                 class_table=recipe.classes,
                 cache=recipe.cache,
                 count=source.count,
+                homography=source.homography,
+                background=source.background,
             )
         except ValueError as error:
             if source.kind not in folders and source.kind != "simulation":
@@ -186,9 +188,3 @@ def full_precision(x: Tensor) -> Tensor:
 def dtype_of(network: nn.Module) -> torch.dtype:
     """The type of a network's weights."""
     return next(network.parameters()).dtype
-
-
-def luminance(rgb: Tensor) -> Tensor:
-    """Luminance [B, 1, H, W] of rgb [B, 3, H, W]."""
-    red, green, blue = rgb.split(1, 1)
-    return 0.299 * red + 0.587 * green + 0.114 * blue

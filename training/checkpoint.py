@@ -22,7 +22,7 @@ from training.run import Run, Write
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.safetensors"
-STAGES = ("stage1", "teacher", "stage2", "fusion_branch")  # sections of a recipe
+STAGES = ("stage1", "teacher", "stage2")  # sections of a recipe
 MARGIN_BYTES = 100 << 20  # logs and pictures
 # What a resumed run may have different: how long it is and what changes no number.
 MAY_CHANGE = (

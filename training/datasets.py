@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ from mafs_ros.labels import ClassTable, check_labels, id_map, load_class_table
 from mafs_ros.thermal import ThermalScaler
 
 IGNORE = 255
-LABELLINGS = ("network", "boxes", "both")  # of street_rgbt
+LABELLINGS = ("network", "boxes", "both", "teacher")
+LABEL_FOLDERS = {"boxes": "label_boxes", "teacher": "label_teacher"}
 TIMES = {"_day": "D", "_night": "N"}  # MFNet ends the names of its frames so, and MSRS keeps them
 FIRST_SEEDS = {"train": 10_000, "val": 20_000, "test": 30_000}  # of the simulated streets
 
@@ -43,12 +44,16 @@ Load = Callable[[Callable[[Any], Any], Any], Any]  # calls a function, or rememb
 
 @dataclass(frozen=True)
 class Sample:
-    """One pair: rgb uint8 [H,W,3], thermal uint8 [H,W], labels uint8 [H,W] (255 ignored)."""
+    """One pair: rgb uint8 [H,W,3], thermal uint8 [H,W], labels uint8 [H,W] (255 ignored).
+
+    background: how far to trust the background of the labels, 0..1; see `open_dataset`.
+    """
 
     name: str
     rgb: Image
     thermal: Image
     labels: Image | None = None
+    background: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -128,16 +133,23 @@ def open_dataset(
     class_table: str | Path | None = None,
     cache: bool = False,
     count: int = 200,
+    homography: Sequence[float] | None = None,
+    background: float = 1.0,
 ) -> Dataset:
     """Open a split of a data set; only lists its files, images are read when asked for.
 
     kind: a key of LAYOUTS, or 'simulation', which needs no root and renders `count` street
     scenes of 480x640. split: one of the layout's; MFNet, MSRS and street_rgbt also take
     'test_day', 'train_night' and so on.
-    labels: of street_rgbt only: 'network' (label/), 'boxes' (label_boxes/, train and val) or
-    'both': every pair twice, once with each.
+    labels: of street_rgbt 'network' (label/), 'boxes' (label_boxes/, train and val), 'both': every
+    pair twice, once with each, or 'teacher' (label_teacher/, train and val). fusion_pairs has
+    'teacher' in some of its groups; without it, its pairs have no labels.
     class_table: another table than the data set's own. Classes are matched by name; those that
     the table lacks become 255. For the kind 'folder' it names the ids in the files ('street').
+    homography: nine numbers, row by row, that take thermal to RGB pixels where the pairs of a data
+    set are off; what the thermal image does not reach is black.
+    background: share of the training samples in which the background counts away from objects,
+    less than 1 where the labels miss objects; in the others it becomes 255.
     Raises ValueError for an impossible setting; FileNotFoundError, OSError or ImageFileError
     that says what is missing and where to get it.
     """
@@ -151,16 +163,25 @@ def open_dataset(
     if root is None:
         raise ValueError(f"{kind} needs the folder of the data set. {layout.source}")
     files = list_files(kind, Path(root), split)
-    if kind == "street_rgbt":
-        files = choose_labelling(files, labels)
-    elif labels != "network":
-        raise ValueError(f"labels={labels!r} is a choice of street_rgbt; {kind} has one labelling")
+    files = choose_labelling(kind, files, labels)
+    matrix = as_matrix(homography)
+    if not 0 <= background <= 1:
+        raise ValueError(f"background must lie in 0..1, got {background}")
+    read = partial(read_files, homography=matrix, background=background)
     if all(entry.labels is None for entry in files):
-        return Dataset(files, partial(read_files, read_ids=None), None, cache)
+        return Dataset(files, partial(read, read_ids=None), None, cache)
     target = load_class_table(class_table or layout.table or "street")
     source = load_class_table(layout.file_table) if layout.file_table else target
-    read_ids = LabelReader(source, target)
-    return Dataset(files, partial(read_files, read_ids=read_ids), target, cache)
+    return Dataset(files, partial(read, read_ids=LabelReader(source, target)), target, cache)
+
+
+def as_matrix(homography: Sequence[float] | None) -> NDArray[np.float64] | None:
+    """Nine numbers as [3, 3]. Raises ValueError for another number of them."""
+    if homography is None:
+        return None
+    if len(homography) != 9:
+        raise ValueError(f"homography has {len(homography)} numbers, expected 9, row by row")
+    return np.array(homography, np.float64).reshape(3, 3)
 
 
 def find_layout(kind: str) -> Layout:
@@ -287,24 +308,38 @@ def list_folder(root: Path, split: str) -> list[Files]:
     return _three_folders(parent, "rgb", "thermal", labels)
 
 
-def choose_labelling(files: list[Files], labels: str) -> list[Files]:
-    """The pairs of street_rgbt with the labelling(s) asked for; see `open_dataset`."""
+def choose_labelling(kind: str, files: list[Files], labels: str) -> list[Files]:
+    """The pairs with the labelling(s) asked for; see `open_dataset`."""
     if labels not in LABELLINGS:
         raise ValueError(f"labels must be one of {', '.join(LABELLINGS)}; got {labels!r}")
     if labels == "network":
         return files
-    boxes = []
-    for entry in files:
-        assert entry.labels is not None
-        path = entry.labels.parents[1] / "label_boxes" / entry.labels.name
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: there is no such file; label_boxes/ comes with train and val only, "
-                "use labels='network' for test"
-            )
-        name = f"{entry.name}_boxes" if labels == "both" else entry.name
-        boxes.append(Files(name, entry.rgb, entry.thermal, path))
-    return files + boxes if labels == "both" else boxes
+    if kind == "fusion_pairs" and labels == "teacher":
+        return [replace(entry, labels=teacher_labels(entry)) for entry in files]
+    if kind != "street_rgbt":
+        raise ValueError(f"labels={labels!r} is a choice of street_rgbt; {kind} has one labelling")
+    if labels == "both":
+        boxes = choose_labelling(kind, files, "boxes")
+        return files + [replace(entry, name=f"{entry.name}_boxes") for entry in boxes]
+    return [replace(entry, labels=other_labels(entry, LABEL_FOLDERS[labels])) for entry in files]
+
+
+def other_labels(entry: Files, folder: str) -> Path:
+    """The labels of a pair of street_rgbt in another folder. Raises FileNotFoundError."""
+    assert entry.labels is not None
+    path = entry.labels.parents[1] / folder / entry.labels.name
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: there is no such file; {folder}/ comes with train and val only, "
+            "use labels='network' for test"
+        )
+    return path
+
+
+def teacher_labels(entry: Files) -> Path | None:
+    """The labels of a pair of fusion_pairs, None for groups without any."""
+    path = entry.thermal.parents[1] / LABEL_FOLDERS["teacher"] / f"{entry.thermal.stem}.png"
+    return path if path.is_file() else None
 
 
 def simulated_seeds(split: str, count: int) -> list[int]:
@@ -321,7 +356,13 @@ def simulated_seeds(split: str, count: int) -> list[int]:
 # From files and seeds to samples.
 
 
-def read_files(files: Files, load: Load, read_ids: LabelReader | None) -> Sample:
+def read_files(
+    files: Files,
+    load: Load,
+    read_ids: LabelReader | None,
+    homography: NDArray[np.float64] | None,
+    background: float,
+) -> Sample:
     """Read a pair. Raises ImageFileError unless its images are of one size."""
     if files.rgb == files.thermal:
         both: Image = load(read_four_channels, files.rgb)
@@ -335,7 +376,10 @@ def read_files(files: Files, load: Load, read_ids: LabelReader | None) -> Sample
                 f"{path}: got {image.shape[1]}x{image.shape[0]}, but {files.rgb} is "
                 f"{rgb.shape[1]}x{rgb.shape[0]}; expected one size: register the pair first"
             )
-    return Sample(files.name, rgb, thermal, labels)
+    if homography is not None:
+        size = thermal.shape[::-1]
+        thermal = np.asarray(cv2.warpPerspective(thermal, homography, size), np.uint8)
+    return Sample(files.name, rgb, thermal, labels, background)
 
 
 def read_scene(seed: int, load: Load) -> Sample:
@@ -504,7 +548,8 @@ LAYOUTS: dict[str, Layout] = {
     "street_rgbt": Layout(
         list_street_rgbt,
         ("train", "val", "test"),
-        "vi/, ir/ and label/ in train/, val/ and test/, label_boxes/ in the first two",
+        "vi/, ir/ and label/ in train/, val/ and test/, label_boxes/ and label_teacher/ in the "
+        "first two",
         "street_rgbt is this project's pack of 310 MSRS test frames with pseudo-labels; it is "
         "kept beside the repository (shared/data), not in it, because no licence of its images "
         "is stated",
@@ -516,10 +561,13 @@ LAYOUTS: dict[str, Layout] = {
     "fusion_pairs": Layout(
         list_fusion_pairs,
         ("train", "test"),
-        "manifest.csv, vi/ and ir/ in roadscene/, tno/ and flir_aligned/",
+        "manifest.csv, vi/ and ir/ in roadscene/, tno/ and flir_aligned/, label_teacher/ in the "
+        "first and the last",
         "fusion_pairs is this project's pack of pairs from RoadScene (github.com/hanna-xu/"
         "RoadScene), TNO and FLIR-aligned; it is kept beside the repository (shared/data)",
         counts={"train": 190, "test": 84},
+        file_table="street",
+        table="street",
     ),
     "folder": Layout(
         list_folder,

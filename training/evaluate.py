@@ -3,10 +3,12 @@
     python -m training.evaluate --weights model.safetensors --data mfnet=/data/mfnet
     python -m training.evaluate --fused out/fused --name SeAFusion --data m3fd=/data/M3FD_Fusion
     python -m training.evaluate --fused out/fused --teacher teacher.safetensors --data mfnet=...
+    python -m training.evaluate --baselines --data m3fd=/data/M3FD_Fusion
 
 The first gives the fusion scores (Tables I to III) and IoU (VI to VIII) of a MAFS network; with
 --teacher, IoU of the teacher on its fused images too (MAFS-T). The third segments a folder of
-fused images by one teacher (Tables IV, V), so that fusion methods compare.
+fused images by one teacher (Tables IV, V), so that fusion methods compare. --baselines, with
+any of them or alone, adds the rows of what needs no network: copies, mean and maximum.
 
 Scored is the luminance of the fused colour image that the deployed graph makes and the node
 publishes, so that anybody can compute the same from the images; `mafs replay` does.
@@ -16,68 +18,33 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from mafs_ros.engine.graph import fused_image, replace_luminance
 from mafs_ros.files import ImageFileError, list_images, read_rgb
 from mafs_ros.labels import ClassTable
-from mafs_ros.metrics import (
-    PROTOCOL,
-    SEGMENTATION_PROTOCOL,
-    ConfusionMatrix,
-    FusionScores,
-)
-from mafs_ros.model.mafs import Mafs
+from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, ConfusionMatrix
+from mafs_ros.model.mafs import Mafs, luminance
 from mafs_ros.model.weights import load_weights
+from training.baselines import score_baselines
 from training.batches import dtype_of, images, to_tensors
 from training.datasets import Dataset, Sample, open_dataset
 from training.recipe import add_data_argument, data_folders
+from training.scores import Image, Prediction, Scores, empty_scores
 
-Image = NDArray[np.uint8]
-# In the order of the paper's tables; `hot` and the other AG are this project's additions.
-COLUMNS = ("EN", "SD", "SF", "VIF", "Qabf", "AG", "AG_forward", "hot")
-
-
-class Prediction(NamedTuple):
-    """What is scored of a pair, each or None.
-
-    fused: uint8, rgb [H,W,3], of which the luminance is scored, or grey [H,W]. labels: uint8
-    [H,W].
-    """
-
-    fused: Image | None
-    labels: Image | None
-
-
-@dataclass
-class Scores:
-    """Scores of one method on one data set."""
-
-    fusion: FusionScores = field(default_factory=FusionScores)
-    segmentation: ConfusionMatrix | None = None
-
-    def accumulate(self, sample: Sample, prediction: Prediction) -> None:
-        """Add a pair. Raises ValueError where sizes or ids do not fit."""
-        if prediction.fused is not None:
-            self.fusion.accumulate(sample.thermal, sample.rgb, prediction.fused)
-        if prediction.labels is not None and sample.labels is not None:
-            if self.segmentation is None:
-                raise ValueError("these scores were made without a class table")
-            self.segmentation.accumulate(sample.labels, prediction.labels)
-
-
-def empty_scores(table: ClassTable | None) -> Scores:
-    """Scores before the first pair; without IoU where there is no class table."""
-    return Scores(segmentation=None if table is None else ConfusionMatrix(table.names))
+# In the order of the paper's tables; from the other AG on they are this project's additions.
+COLUMNS = ("EN", "SD", "SF", "VIF", "Qabf", "AG", "AG_forward", "hot", "weaker", "glare")
+SATURATED = ("saturated", "saturated source")
+SATURATED_PROTOCOL = (
+    "saturated = share of the pixels of 250 or more in percent, mean over images; saturated "
+    "source = the same of the source, thermal or visible, that has more of them in the whole set."
+)
 
 
 def score(
@@ -134,16 +101,31 @@ def as_image(rgb: Image) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
 
 
+def as_bytes(image: Tensor) -> Image:
+    """rgb uint8 [H,W,3] of the first of images [B, 3, H, W] in 0..1; undoes `as_image`."""
+    rgb = (image[0] * 255).round().byte().permute(1, 2, 0)
+    return np.ascontiguousarray(rgb.cpu().numpy())
+
+
 # Tables.
 
 
-def fusion_table(rows: dict[str, FusionScores]) -> str:
+def fusion_table(rows: dict[str, Scores]) -> str:
     """Markdown table of the fusion scores in the paper's layout (Tables I to III)."""
     lines = [
-        [name, *(_number(value, 4) for value in map(scores.mean().get, COLUMNS))]
+        [
+            name,
+            *(_number(value, 4) for value in map(scores.fusion.mean().get, COLUMNS)),
+            *(_number(value, 3) for value in _mean_saturation(scores)),
+        ]
         for name, scores in rows.items()
     ]
-    return markdown(["Method", *COLUMNS], lines)
+    return markdown(["Method", *COLUMNS, *SATURATED], lines)
+
+
+def _mean_saturation(scores: Scores) -> tuple[float, float]:
+    thermal, visible, fused = np.mean(scores.saturation, axis=0).tolist()
+    return fused, max(thermal, visible)
 
 
 def segmentation_table(rows: dict[str, ConfusionMatrix]) -> str:
@@ -189,8 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> str:
     """The report. Raises ValueError or OSError that says what is wrong."""
-    if (args.weights is None) == (args.fused is None):
-        raise ValueError("give --weights FILE (a network) or --fused DIR (fused images)")
+    _check_what_to_score(args)
     folders = data_folders(args.data)
     kinds = list(folders) or ["simulation"]
     if len(kinds) > 1:
@@ -214,11 +195,27 @@ def run(args: argparse.Namespace) -> str:
         if table is not None and dataset.class_table is not None:
             check_tables(table, dataset.class_table)
     heading = f"{kinds[0]} {args.split}, {len(dataset)} pairs at their own size"
+    rows: dict[str, Scores] = {}
     if network is not None:
-        parts = _score_network(args.name or "MAFS", network, teacher, teacher_images, dataset)
-    else:
-        parts = _score_folder(args.name or args.fused.name, args.fused, teacher, dataset)
-    return "\n\n".join([heading, *parts])
+        rows = _score_network(args.name or "MAFS", network, teacher, teacher_images, dataset)
+    elif args.fused is not None:
+        rows = _score_folder(args.name or args.fused.name, args.fused, teacher, dataset)
+    if args.baselines:
+        rows |= score_baselines(dataset)
+    return "\n\n".join([heading, *_report(rows)])
+
+
+def _check_what_to_score(args: argparse.Namespace) -> None:
+    """Raise ValueError unless the options name something, and one network or folder at most."""
+    if args.weights is not None and args.fused is not None:
+        raise ValueError("give either --weights FILE or --fused DIR, not both")
+    if args.weights is None and args.fused is None:
+        if args.teacher is not None:
+            raise ValueError("--teacher segments fused images: give --weights FILE or --fused DIR")
+        if not args.baselines:
+            raise ValueError(
+                "give --weights FILE (a network), --fused DIR (fused images) or --baselines"
+            )
 
 
 def check_tables(predicted: ClassTable, labelled: ClassTable) -> None:
@@ -232,7 +229,7 @@ def check_tables(predicted: ClassTable, labelled: ClassTable) -> None:
 
 def _score_network(
     name: str, network: Mafs, teacher: nn.Module | None, images_kind: str, dataset: Dataset
-) -> list[str]:
+) -> dict[str, Scores]:
     table = dataset.class_table
     of_network, of_teacher = empty_scores(table), empty_scores(table)
     for sample in tqdm(dataset, unit="pair", disable=None):
@@ -244,29 +241,37 @@ def _score_network(
     rows = {name: of_network}
     if teacher is not None:
         rows[f"{name}-T"] = of_teacher
-    return _report({name: of_network.fusion}, rows)
+    return rows
 
 
 def _score_folder(
     name: str, folder: Path, teacher: nn.Module | None, dataset: Dataset
-) -> list[str]:
+) -> dict[str, Scores]:
     files = list_images(folder)
     scores = empty_scores(dataset.class_table)
     for sample in tqdm(dataset, unit="pair", disable=None):
-        if sample.name not in files:
-            raise ImageFileError(
-                f"{folder}: no fused image named {sample.name}; expected one for each of the "
-                f"{len(dataset)} pairs"
-            )
-        fused = read_rgb(files[sample.name])
-        if fused.shape[:2] != sample.thermal.shape:
-            raise ImageFileError(
-                f"{files[sample.name]}: {fused.shape[1]}x{fused.shape[0]}, but the pair is "
-                f"{sample.thermal.shape[1]}x{sample.thermal.shape[0]}; scores need one size"
-            )
+        fused = read_fused(folder, files, sample)
         labels = None if teacher is None else predict_with_teacher(teacher, as_image(fused)).labels
         scores.accumulate(sample, Prediction(fused, labels))
-    return _report({name: scores.fusion}, {} if teacher is None else {name: scores})
+    return {name: scores}
+
+
+def read_fused(folder: Path, files: Mapping[str, Path], sample: Sample) -> Image:
+    """The fused image of a pair, rgb uint8 [H,W,3]; files: `list_images(folder)`.
+
+    Raises ImageFileError where there is none of the pair's name and size.
+    """
+    if sample.name not in files:
+        raise ImageFileError(
+            f"{folder}: no fused image named {sample.name}; expected one for each of the pairs"
+        )
+    fused = read_rgb(files[sample.name])
+    if fused.shape[:2] != sample.thermal.shape:
+        raise ImageFileError(
+            f"{files[sample.name]}: {fused.shape[1]}x{fused.shape[0]}, but the pair is "
+            f"{sample.thermal.shape[1]}x{sample.thermal.shape[0]}; scores need one size"
+        )
+    return fused
 
 
 def teacher_input(kind: str, sample: Sample, fused: Image | None) -> Tensor:
@@ -277,26 +282,33 @@ def teacher_input(kind: str, sample: Sample, fused: Image | None) -> Tensor:
 
 
 def teacher_image(kind: str, visible: Tensor, infrared: Tensor, fused: Tensor | None) -> Tensor:
-    """[B, 3, H, W] in 0..1 of a batch: visible, infrared three times, or fused in colour.
+    """[B, 3, H, W] in 0..1 of a batch; kind as in `TeacherTraining`.
 
-    Raises ValueError for fused images where there are none.
+    visible; infrared three times; fused in colour; mean or maximum of luminance and infrared, in
+    the colours of the visible image as the fused one is. Raises ValueError for fused images
+    where there are none.
     """
     if kind == "visible":
         return visible
     if kind == "infrared":
         return infrared.expand(-1, 3, -1, -1)
-    if fused is None:
+    if kind == "mean":
+        fused = (luminance(visible) + infrared) / 2
+    elif kind == "maximum":
+        fused = torch.maximum(luminance(visible), infrared)
+    elif fused is None:
         raise ValueError("the teacher sees fused images, and this network fuses none")
     return replace_luminance(visible, fused).clamp(0, 1)
 
 
-def _report(fusion: dict[str, FusionScores], segmentation: dict[str, Scores]) -> list[str]:
+def _report(rows: dict[str, Scores]) -> list[str]:
+    """Protocols and tables: of fusion and of IoU, each with the rows that have such scores."""
     parts = []
-    if any(scores.per_image for scores in fusion.values()):
-        parts += [PROTOCOL, fusion_table(fusion)]
+    if fusion := {name: scores for name, scores in rows.items() if scores.fusion.per_image}:
+        parts += [PROTOCOL, SATURATED_PROTOCOL, fusion_table(fusion)]
     matrices = {
         name: scores.segmentation
-        for name, scores in segmentation.items()
+        for name, scores in rows.items()
         if scores.segmentation is not None and scores.segmentation.matrix.any()
     }
     if matrices:
@@ -313,6 +325,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_data_argument(parser)
     parser.add_argument("--weights", type=Path, help="model file (.safetensors) of a network")
     parser.add_argument("--fused", type=Path, help="folder of fused images named like the pairs")
+    parser.add_argument(
+        "--baselines", action="store_true", help="rows of copies, mean and maximum of the sources"
+    )
     parser.add_argument("--teacher", type=Path, help="teacher.safetensors, to segment with")
     parser.add_argument("--split", default="test", help="default: test")
     parser.add_argument("--classes", help="class table of the labels; default: the data set's")

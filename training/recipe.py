@@ -29,7 +29,7 @@ from training.teachers import TEACHERS
 CONFIGS = Path(__file__).resolve().parent / "configs"
 ABLATIONS = CONFIGS / "ablations.yaml"
 
-TeacherImages = Literal["fused", "visible", "infrared"]
+TeacherImages = Literal["fused", "visible", "infrared", "mean", "maximum"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Source:
     split: str = "train"
     labels: str = "network"
     count: int = 200
+    homography: tuple[float, ...] | None = None
+    background: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ class Stage1:
 class TeacherTraining:
     """The teacher: name of `training.teachers`, what it sees, where its encoder starts.
 
+    images: see `training.evaluate.teacher_image`.
     encoder_weights: ImageNet checkpoint of the encoder, None for random weights.
     """
 
@@ -211,19 +214,6 @@ class Stage2:
 
 
 @dataclass(frozen=True)
-class FusionBranch:
-    """The fusion branch of a light network alone (`training.fusion_branch`).
-
-    gradient: weight of the gradient term (Eq. 16) against 1 for the intensity term. With 0.5 a
-    narrow branch drew dark dotted lines along bright edges: an overshoot is the cheapest way to a
-    gradient of the stronger source's size.
-    """
-
-    optimisation: Optimisation = Optimisation(steps=200)
-    gradient: float = 0.05
-
-
-@dataclass(frozen=True)
 class Recipe:
     """A whole training: data, network and the programs.
 
@@ -242,7 +232,6 @@ class Recipe:
     stage1: Stage1 = Stage1()
     teacher: TeacherTraining = TeacherTraining()
     stage2: Stage2 = Stage2()
-    fusion_branch: FusionBranch = FusionBranch()
     seed: int = 0
     workers: int = 4
     cache: bool = False

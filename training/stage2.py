@@ -22,10 +22,10 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mafs_ros.metrics import FUSION_METRICS
-from mafs_ros.model.mafs import Mafs, MafsOutput
+from mafs_ros.model.mafs import Mafs, MafsOutput, luminance
 from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
 from training.balancing import FairGrad, make_balancing
-from training.batches import Batch, Crops, full_precision, images, luminance, open_sources, preload
+from training.batches import Batch, Crops, full_precision, images, open_sources, preload
 from training.datasets import Dataset
 from training.evaluate import empty_scores, predict_with_network, teacher_image
 from training.losses import (

@@ -4,7 +4,8 @@
         --fusion runs/fusion/model.safetensors --out runs/teacher
 
 --fusion is a network that fuses (stage 1's, or one that was trained before); a recipe whose
-teacher sees one modality (teacher.images=visible) needs none. Writes `teacher.safetensors`.
+teacher sees other images (teacher.images=visible, infrared, mean or maximum) needs none. Writes
+`teacher.safetensors`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,14 @@ from mafs_ros.model.mafs import Mafs
 from mafs_ros.model.weights import WeightsError, load_weights
 from training.batches import Batch, Crops, dtype_of, full_precision, images, open_sources, preload
 from training.datasets import IGNORE, Dataset
-from training.evaluate import Prediction, batch_of, empty_scores, label_map, teacher_image
+from training.evaluate import (
+    Prediction,
+    as_bytes,
+    batch_of,
+    empty_scores,
+    label_map,
+    teacher_image,
+)
 from training.losses import cross_entropy, dice_loss, ohem_cross_entropy
 from training.program import make_parser, run_training
 from training.recipe import Recipe, Segmentation, TeacherTraining
@@ -91,7 +100,9 @@ def check_class_weights(how: Segmentation, num_classes: int) -> None:
 def validate(
     learner: TeacherLearner, datasets: Sequence[Dataset], fabric: Fabric, network: nn.Module
 ) -> Evaluation:
-    """mIoU (with and without background) and pictures of a teacher."""
+    """mIoU (with and without background) and pictures of a teacher; none without data sets."""
+    if not datasets:
+        return Evaluation({})
     table = datasets[0].class_table
     if table is None:
         raise ValueError("a teacher is evaluated on labelled pairs")
@@ -106,8 +117,7 @@ def validate(
         predicted = label_map(network(image))
         scores.accumulate(sample, Prediction(None, predicted))
         if len(pictures) < PICTURES:
-            seen = (image[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-            pictures.append([np.asarray(seen), *label_tiles(sample.labels, predicted, table)])
+            pictures.append([as_bytes(image), *label_tiles(sample.labels, predicted, table)])
     return Evaluation(segmentation_scores(fabric, scores.segmentation, table), pictures)
 
 
@@ -182,23 +192,42 @@ def train(
 ) -> dict:
     """Train a teacher; returns the last scores. Raises ValueError or OSError before it starts."""
     stage = recipe.teacher
-    check_class_weights(stage.segmentation, recipe.class_table.num_classes)
     if (fusion is None) == (stage.images == "fused"):
         raise ValueError(
             f"the teacher of this recipe sees {stage.images} images: "
             + ("give --fusion model.safetensors" if fusion is None else "leave --fusion out")
         )
-    fabric = make_fabric(stage.optimisation)
     network = None if fusion is None else load_weights(fusion)[0]
     if network is not None and network.fusion_decoder is None:
         raise ValueError(f"{fusion}: this network does not fuse")
     datasets = open_sources(recipe, recipe.train, folders)
     evaluation = open_sources(recipe, recipe.evaluation, folders)
+    return train_on(recipe, datasets, evaluation, out, fusion=network, resume=resume)
+
+
+def train_on(
+    recipe: Recipe,
+    datasets: Sequence[Dataset],
+    evaluation: Sequence[Dataset],
+    out: Path,
+    *,
+    fusion: Mafs | None = None,
+    made: bool = False,
+    resume: bool = False,
+) -> dict:
+    """Train a teacher on open data sets; returns the last scores.
+
+    made: the visible images of the data sets are already what recipe.teacher.images says.
+    Raises ValueError or OSError before it starts.
+    """
+    stage = recipe.teacher
+    check_class_weights(stage.segmentation, recipe.class_table.num_classes)
+    fabric = make_fabric(stage.optimisation)
     torch.manual_seed(recipe.seed)
     teacher = build_teacher(stage.name, recipe.class_table.num_classes)
     if stage.encoder_weights is not None:
         load_encoder_weights(teacher, stage.encoder_weights)
-    learner = TeacherLearner(teacher, network, stage)
+    learner = TeacherLearner(teacher, fusion, replace(stage, images="visible") if made else stage)
     crops = Crops(datasets, recipe.augmentation, recipe.seed)
     run = setup(fabric, learner, recipe, "teacher", out, len(crops), resume=resume)
     if recipe.cache:

@@ -262,7 +262,7 @@ def evaluate(run: Run, validate: Validate, logs: Logs | None) -> dict[str, float
         evaluation: Evaluation = validate(run.fabric, network)
     network.train(training)
     run.learner.train()
-    if logs is not None:
+    if logs is not None and evaluation.scores:
         logs.add("scores", run.step, evaluation.scores)
         logs.add_picture(run.step, evaluation.pictures)
         line = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.scores.items())

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mafs_ros.engine.half import halved
-from mafs_ros.model.mafs import Mafs
+from mafs_ros.model.mafs import Mafs, luminance
 
 TYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
@@ -71,7 +71,7 @@ def replace_luminance(rgb: Tensor, y: Tensor) -> Tensor:
     R = Y + 1.403 Cr, G = Y - 0.714 Cr - 0.344 Cb, B = Y + 1.773 Cb. |Cr| and |Cb| never reach the
     release's clamp at half the range. The result may leave the range: the caller clamps.
     """
-    red, green, blue = rgb.split(1, 1)
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    red, _, blue = rgb.split(1, 1)
+    luma = luminance(rgb)
     cr, cb = 0.713 * (red - luma), 0.564 * (blue - luma)
     return torch.cat([y + 1.403 * cr, y - 0.714 * cr - 0.344 * cb, y + 1.773 * cb], 1)

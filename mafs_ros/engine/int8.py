@@ -1,8 +1,8 @@
 """The deployed graph in int8, by NNCF's post-training quantization; needed to make it, not to run.
 
 NNCF observes every operation on some pairs and puts a rounding to 256 levels before those that
-OpenVINO has in int8. The ends of the graph and the fusion's last convolution are left alone: 256
-levels of theirs would be steps in the picture.
+OpenVINO has in int8. The ends of the graph, the fusion's last convolution and what follows it are
+left alone: 256 levels of theirs would be steps in the picture.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def quantize(
         for operation in model.get_ordered_ops()
         if part_of(operation.get_friendly_name()) in ("", *kept)
     ]
-    ignored += [operation.get_friendly_name() for operation in _last_of_fusion(model)]
+    ignored += [operation.get_friendly_name() for operation in _end_of_fusion(model)]
     items = [(rgb[None], thermal[None]) for rgb, thermal in pairs]
     how = nncf.quantization.advanced_parameters
     return nncf.quantize(
@@ -131,9 +131,9 @@ def without_rounding(quantized: openvino.Model, kept: Collection[str]) -> openvi
     return model
 
 
-def _last_of_fusion(model: openvino.Model) -> list[openvino.Node]:
-    """The last convolution(s) of the network on the way to the fused image."""
-    last = []
+def _end_of_fusion(model: openvino.Model) -> list[openvino.Node]:
+    """The last convolution(s) of the network on the way to the fused image, and all after them."""
+    end = []
     pending = [model.outputs[0].get_node()]
     seen: set[str] = set()
     while pending:
@@ -142,11 +142,10 @@ def _last_of_fusion(model: openvino.Model) -> list[openvino.Node]:
         if name in seen:
             continue
         seen.add(name)
-        if operation.get_type_name() in COMPUTE and module_of(name):
-            last.append(operation)
-        else:
+        end.append(operation)
+        if operation.get_type_name() not in COMPUTE or not module_of(name):
             pending += _sources(operation)
-    return last
+    return end
 
 
 def _inputs_of(operation: openvino.Node) -> set[str]:

@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import Tensor
 
-from mafs_ros.model.efficientnet import LITE0, EfficientNetLite
+from mafs_ros.model.efficientnet import EfficientNetLite
 from mafs_ros.model.resnet import ResNet
 from mafs_ros.model.trunk import Trunk
 
@@ -16,7 +16,7 @@ BACKBONES: dict[str, Callable[[int | None], Trunk]] = {
     "resnet50": lambda channels: ResNet((3, 4, 6, 3), channels),
     "resnet101": lambda channels: ResNet((3, 4, 23, 3), channels),
     "resnet152": lambda channels: ResNet((3, 8, 36, 3), channels),
-    "efficientnet_lite0": partial(EfficientNetLite, depths=tuple(row.depth for row in LITE0)),
+    "efficientnet_lite0": EfficientNetLite,
     "efficientnet_lite0_slim": partial(EfficientNetLite, depths=(1, 2, 2, 1, 2, 1)),
 }
 
@@ -42,7 +42,7 @@ def load_imagenet(trunk: Trunk, weights: Mapping[str, Tensor]) -> None:
     Raises ValueError where an entry that the trunk needs is missing or has another shape.
     """
     if isinstance(trunk, EfficientNetLite):
-        named = _from_efficientnet(trunk, weights)
+        named = from_efficientnet(trunk, weights)
     else:
         named = _from_torchvision(trunk, weights)
     state = trunk.state_dict()
@@ -71,9 +71,10 @@ def _from_torchvision(trunk: Trunk, weights: Mapping[str, Tensor]) -> dict[str, 
     return named
 
 
-def _from_efficientnet(
+def from_efficientnet(
     trunk: EfficientNetLite, weights: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
+    """Weights named as in `efficientnet-lite-pytorch` under the names of the trunk."""
     named = {"stem.conv.weight": weights["_conv_stem.weight"]}
     named |= _prefixed(weights, "_bn0.", "stem.norm.")
     parts = (
@@ -101,10 +102,10 @@ def _positions(trunk: Trunk) -> list[tuple[int, int]]:
 
 
 def _kept_blocks(trunk: EfficientNetLite) -> list[int]:
-    """Indices, in the full EfficientNet-Lite0, of the blocks that the trunk has kept."""
+    """Indices, in the full EfficientNet-Lite, of the blocks that the trunk has kept."""
     first = 0
     kept: list[int] = []
-    for row, depth in zip(LITE0, trunk.depths, strict=True):
+    for row, depth in zip(trunk.table, trunk.depths, strict=True):
         kept += range(first, first + depth)
         first += row.depth
     return kept

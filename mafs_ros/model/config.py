@@ -40,6 +40,9 @@ class MafsConfig:
         normalisation takes the absolute brightness out.
     linear_output: the fused luminance is the decoder's output clamped to 0..1; False squashes it
         by tanh (paper), which a narrow decoder has to learn to undo.
+    blend: the fusion decoder gives a weight w and a residual r for each pixel, and the fused
+        luminance is w visible + (1 - w) infrared + r, clamped to 0..1; a narrow decoder need not
+        learn to copy pixels. False (paper): the decoder gives the luminance itself.
     segmentation_width: channels of the segmentation decoder.
     norm_groups: groups of GroupNorm in the pixel decoder; 0 for batch normalisation.
     segmentation_stride: stride of the last segmentation features (2 in the paper).
@@ -82,6 +85,7 @@ class MafsConfig:
     inn_skip: int = 2
     detail_skip: bool = False
     linear_output: bool = False
+    blend: bool = False
     segmentation_width: int = 64
     norm_groups: int = 32
     segmentation_stride: int = 2

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 trunks: MobileNet-v2 blocks without squeeze-excitation (Tan & Le, 2019).
+"""EfficientNet-Lite trunks: MobileNet-v2 blocks without squeeze-excitation (Tan & Le, 2019).
 
 Strided convolutions pad as TensorFlow's "SAME" does for even sizes, because the ImageNet weights
 were trained so.
@@ -32,6 +32,15 @@ LITE0 = (
     Blocks(80, 3, 2, 6, 3),
     Blocks(112, 5, 1, 6, 3),
     Blocks(192, 5, 2, 6, 4),
+)
+# Lite0's with 1.1 times the width and 1.2 times the depth.
+LITE2 = (
+    Blocks(16, 3, 1, 1, 1),
+    Blocks(24, 3, 2, 6, 3),
+    Blocks(48, 5, 2, 6, 3),
+    Blocks(88, 3, 2, 6, 4),
+    Blocks(120, 5, 1, 6, 4),
+    Blocks(208, 5, 2, 6, 5),
 )
 STAGE_ROWS = ((0, 1), (2,), (3, 4), (5,))  # rows that end at strides 4, 8, 16 and 32
 
@@ -79,20 +88,27 @@ class EfficientNetLite(Trunk):
     """EfficientNet-Lite as a trunk: `stem` at stride 2, then four stages at strides 4 to 32.
 
     image_channels: channels of the image (0..1) that the stem's first convolution reads.
-    depths: blocks kept of each row of `LITE0`; the last ones of a row are residual and go first.
+    table: `LITE0` or `LITE2`. depths: blocks kept of each of its rows, None for all; the last ones
+    of a row are residual and go first.
     """
 
     stem_width = 32
 
-    def __init__(self, image_channels: int | None, depths: Sequence[int]) -> None:
+    def __init__(
+        self,
+        image_channels: int | None,
+        table: Sequence[Blocks] = LITE0,
+        depths: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         if image_channels is None:
             raise ValueError(
                 "EfficientNet-Lite keeps its own stem: set own_stem=False in the config"
             )
         self.stem = Stem(image_channels, self.stem_width)
-        self.depths = tuple(depths)
-        rows = [row._replace(depth=depth) for row, depth in zip(LITE0, depths, strict=True)]
+        self.table = tuple(table)
+        self.depths = tuple(row.depth for row in table) if depths is None else tuple(depths)
+        rows = [row._replace(depth=depth) for row, depth in zip(table, self.depths, strict=True)]
         self.widths = tuple(rows[indices[-1]].outputs for indices in STAGE_ROWS)
         inputs = self.stem_width
         for indices in STAGE_ROWS:

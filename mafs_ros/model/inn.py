@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mafs_ros.model.config import MafsConfig
-from mafs_ros.model.layers import conv, without_autocast
+from mafs_ros.model.layers import at_least_fp32, conv, without_autocast
 
 
 class DenseRefinement(nn.Module):
@@ -145,23 +145,29 @@ class FusionDecoder(nn.Module):
 
     features, detail [B, fusion_width, H/s, W/s] -> luminance [B, 1, H, W] in 0..1, where s is
     `detail_stride`. A 1x1 gathers the features, the outputs of all but the first `inn_skip`
-    blocks and, with `detail_skip`, the detail features.
+    blocks and, with `detail_skip`, the detail features. images: what `blend` needs, the
+    luminance of the visible and the infrared image, [B, 1, H, W] each in 0..1.
     """
 
     def __init__(self, config: MafsConfig) -> None:
         super().__init__()
         width = config.fusion_width
         self.skip, self.stride = config.inn_skip, config.detail_stride
-        self.detail_skip, self.linear_output = config.detail_skip, config.linear_output
+        self.detail_skip = config.detail_skip
+        self.linear_output = config.linear_output
+        self.blend = Blend() if config.blend else None
         self.blocks = nn.ModuleList(
             InvertibleBlock(width, config.inn_units, separable=config.separable)
             for _ in range(config.inn_blocks)
         )
         gathered = 1 + config.inn_blocks - config.inn_skip + config.detail_skip
         self.gather = nn.Conv2d(width * gathered, width, 1)
-        self.output = nn.Conv2d(width, self.stride**2, 3, padding=int(self.stride == 1))
+        values = (2 if config.blend else 1) * self.stride**2
+        self.output = nn.Conv2d(width, values, 3, padding=int(self.stride == 1))
 
-    def forward(self, features: Tensor, detail: Tensor) -> Tensor:
+    def forward(
+        self, features: Tensor, detail: Tensor, images: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
         gathered, x = [features], features
         if self.detail_skip:
             gathered.append(detail)
@@ -174,10 +180,29 @@ class FusionDecoder(nn.Module):
             y = F.pixel_shuffle(self.output(with_repeated_border(y)), self.stride)
         else:
             y = self.output(y)
-        if not self.linear_output:
+        if self.blend is not None:
+            assert images is not None
+            y = self.blend(y, *images)
+        elif not self.linear_output:
             return (torch.tanh(y) + 1) / 2
         # Unclamped in training, where a clamped pixel would have no gradient.
         return y if self.training else y.clamp(0, 1)
+
+
+class Blend(nn.Module):
+    """Weigh two images pixel by pixel and add a residual.
+
+    values [B, 2, H, W] (a, r) and the images [B, 1, H, W] -> w visible + (1 - w) infrared + r,
+    w = sigmoid(4 a). In fp32 whatever the values are: the steps of half precision would show.
+    """
+
+    STEEPNESS = 4.0  # a weight of 0 or 1, as at an edge, is near the values of a start
+
+    def forward(self, values: Tensor, visible: Tensor, infrared: Tensor) -> Tensor:
+        slope, residual = at_least_fp32(values).chunk(2, 1)
+        visible, infrared = at_least_fp32(visible), at_least_fp32(infrared)
+        weight = torch.sigmoid(self.STEEPNESS * slope)
+        return infrared + weight * (visible - infrared) + residual
 
 
 def with_repeated_border(x: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class Mafs(nn.Module):
             logits, auxiliary = self.segmentation_decoder(encoded.shallow, encoded.deep)
             logits = logits[..., :height, :width]
             auxiliary = tuple(maps[..., :height, :width] for maps in auxiliary)
-        fused = self._fuse(encoded)
+        fused = self._fuse(encoded, visible, infrared)
         return MafsOutput(
             None if fused is None else fused[..., :height, :width], logits, auxiliary
         )
@@ -68,7 +68,7 @@ class Mafs(nn.Module):
         Raises ValueError for a network that lacks one of the tasks.
         """
         encoded = self._encode(visible, infrared)
-        fused = self._fuse(encoded)
+        fused = self._fuse(encoded, visible, infrared)
         if fused is None or self.segmentation_decoder is None:
             raise ValueError("predict needs a network with both fusion and segmentation")
         ids = self.segmentation_decoder.class_ids(encoded.shallow, encoded.deep)
@@ -79,10 +79,13 @@ class Mafs(nn.Module):
         _check(visible, infrared)
         return self.encoder(pad_to_multiple(visible), pad_to_multiple(infrared[:, :1]))
 
-    def _fuse(self, encoded: Encoded) -> Tensor | None:
+    def _fuse(self, encoded: Encoded, visible: Tensor, infrared: Tensor) -> Tensor | None:
         if self.fusion_decoder is None or encoded.fusion is None:
             return None
-        return self.fusion_decoder(encoded.fusion, encoded.detail)
+        images = None
+        if self.config.blend:
+            images = luminance(pad_to_multiple(visible)), pad_to_multiple(infrared[:, :1])
+        return self.fusion_decoder(encoded.fusion, encoded.detail, images)
 
 
 def build_model(preset: str, num_classes: int | None = None, **overrides: Any) -> Mafs:
@@ -100,6 +103,12 @@ def build_model(preset: str, num_classes: int | None = None, **overrides: Any) -
     if num_classes is not None:
         values["num_classes"] = num_classes
     return Mafs(MafsConfig(**values))
+
+
+def luminance(rgb: Tensor) -> Tensor:
+    """Luminance [B, 1, H, W] of rgb [B, 3, H, W] in any one range: 0.299 R + 0.587 G + 0.114 B."""
+    red, green, blue = rgb.split(1, 1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def pad_to_multiple(image: Tensor) -> Tensor:

@@ -17,12 +17,14 @@ from torch.nn import functional as F
 
 from mafs_ros.model.layers import resize
 from mafs_ros.model.weights import WeightsError
-from training.teachers import feedformer, mit, segformer, segnext
+from training.imagenet import weight_file
+from training.teachers import efficientnet, feedformer, mit, segformer, segnext
 
 TEACHERS = (
     *(f"segnext-{size}" for size in segnext.DIMENSIONS),
     *(f"segformer-{size}" for size in segformer.DIMENSIONS),
     *(f"feedformer-{size}" for size in feedformer.DIMENSIONS),
+    *(f"efficientnet-{size}" for size in efficientnet.TABLES),
 )
 # Of ImageNet, which the published encoder weights expect; channels R, G, B in 0..1.
 MEAN = (0.485, 0.456, 0.406)
@@ -32,22 +34,28 @@ STRIDE = 32
 _NOT_ENCODER = ("head.", "classifier.", "decode_head.", "auxiliary_head.")
 
 
+Encoder = segnext.Mscan | mit.MixTransformer | efficientnet.LiteEncoder
+
+
 class Teacher(nn.Module):
     """Image [B, 3, H, W] of any size, RGB or three times grey, 0..1, to logits [B, K, H, W].
 
-    Normalises the image, pads it to a multiple of 32 by repeating its border, and brings the
-    decoder's logits back to H, W. Raises ValueError for an image of another shape.
+    Normalises the image (EfficientNet does so itself), pads it to a multiple of 32 by repeating
+    its border, and brings the decoder's logits back to H, W. Raises ValueError for an image of
+    another shape.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, encoder: segnext.Mscan | mit.MixTransformer, decoder: nn.Module) -> None:
+    def __init__(self, encoder: Encoder, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
-        self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
+        itself = isinstance(encoder, efficientnet.LiteEncoder)
+        mean, deviation = ((0.0,) * 3, (1.0,) * 3) if itself else (MEAN, DEVIATION)
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         if image.ndim != 4 or image.shape[1] != 3:
@@ -74,7 +82,7 @@ def build_teacher(name: str, num_classes: int) -> Teacher:
     if num_classes < 2:
         raise ValueError(f"num_classes is {num_classes}: background and one class make 2")
     publication, size = name.split("-")
-    encoder: segnext.Mscan | mit.MixTransformer
+    encoder: Encoder
     decoder: nn.Module
     if publication == "segnext":
         encoder = segnext.Mscan(size)
@@ -84,6 +92,11 @@ def build_teacher(name: str, num_classes: int) -> Teacher:
     elif publication == "segformer":
         encoder = mit.MixTransformer(size)
         decoder = segformer.SegFormerHead(encoder.widths, segformer.DIMENSIONS[size], num_classes)
+    elif publication == "efficientnet":
+        encoder = efficientnet.LiteEncoder(size)
+        decoder = segnext.LightHamHead(
+            encoder.widths, efficientnet.DIMENSION, efficientnet.RANK, num_classes
+        )
     else:
         encoder = mit.MixTransformer(size)
         decoder = feedformer.FeedFormerHead(
@@ -95,13 +108,15 @@ def build_teacher(name: str, num_classes: int) -> Teacher:
 def load_encoder_weights(teacher: Teacher, path: Path | str) -> None:
     """Load a published ImageNet or segmentation checkpoint into the encoder, in place.
 
-    path: a `.safetensors` file, or a torch file of plain tensors. MSCAN in the names of the
-    release (Visual-Attention-Network/SegNeXt) or mmsegmentation; MiT in those of NVlabs/SegFormer
-    or transformers (`nvidia/mit-b*`). Classifiers and decoders in the file are left out.
+    path: a `.safetensors` file, a torch file of plain tensors, or a package of
+    `training.imagenet`. MSCAN in the names of the release (Visual-Attention-Network/SegNeXt) or
+    mmsegmentation; MiT in those of NVlabs/SegFormer or transformers (`nvidia/mit-b*`);
+    EfficientNet-Lite in those of `efficientnet-lite-pytorch`. Classifiers and decoders in the
+    file are left out.
 
     Raises WeightsError for a file that cannot be read or does not hold exactly this encoder.
     """
-    path = Path(path)
+    path = weight_file(str(path))
     encoder = teacher.encoder
     published = {
         key.removeprefix("module.").removeprefix("backbone."): value

@@ -1,9 +1,9 @@
-"""Scores of fused images and of label maps, and the definitions to print with them.
+"""Scores of fused images.
 
 Fusion metrics follow the evaluator of CDDFuse (Zhaozixiang1228/MMIF-CDDFuse,
 `utils/Evaluator.py`), to which EMMA and the MAFS paper refer. They take single-channel grey
 images: uint8 [H,W], or floats in 0..255, which are rounded by numpy.round to what an 8-bit file
-would hold. Nothing is stretched.
+would hold. Nothing is stretched. `hot`, `weaker` and `glare` are this project's own.
 """
 
 from __future__ import annotations
@@ -16,59 +16,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-PROTOCOL = (
-    'Fusion scores (definitions of the CDDFuse evaluator): grey 0..255 rounded by numpy.round, '
-    'not stretched; colour as luminance 0.299 R + 0.587 G + 0.114 B; per image, then the mean '
-    'over images. EN 256 bins, base 2; SD ddof 0; SF neighbour differences; AG central '
-    'differences (numpy.gradient), AG_forward forward; VIF = VIFP(thermal, fused) + VIFP(visible, '
-    "fused), 4 scales, 'valid' borders; Qabf zero-padded Sobel; hot = mean fused / mean thermal "
-    'over pixels with thermal >= 110 and thermal - visible >= 40, frames with at least 60 of them.'
-)
-SEGMENTATION_PROTOCOL = (
-    'Segmentation scores: one confusion matrix over the whole set, ignored id left out; IoU = '
-    'TP / (TP + FP + FN) in percent; a class that is neither labelled nor predicted has no IoU '
-    'and is left out of the mean; mIoU with and without the background (id 0).'
-)
+from mafs_ros.metrics.grey import GreyImage, as_luminance, checked_grey, checked_greys
 
-FUSION_METRICS = ('EN', 'SD', 'SF', 'AG', 'AG_forward', 'VIF', 'Qabf', 'hot')
+FUSION_METRICS = (
+    'EN', 'SD', 'SF', 'AG', 'AG_forward', 'VIF', 'Qabf', 'hot', 'weaker', 'glare',
+)  # fmt: skip
 
 # What four Gaussian windows of 17, 9, 5 and 3 taps with 'valid' borders need of each side.
 VIF_MIN_SIZE = 41
 
-GreyImage = NDArray[np.generic]
-
-
-def luminance(rgb: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Grey image of an RGB image: 0.299 R + 0.587 G + 0.114 B, rounded by numpy.round.
-
-    rgb: uint8 [H,W,3]. Returns uint8 [H,W]. Raises ValueError for another shape or type.
-    """
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
-        raise ValueError(f'luminance needs rgb uint8 [H,W,3], got {rgb.dtype} {list(rgb.shape)}')
-    # Products from tables: the same float64 numbers as per pixel, in a third of the time.
-    red, green, blue = _LUMINANCE_TABLES
-    grey = red[rgb[..., 0]] + green[rgb[..., 1]] + blue[rgb[..., 2]]
-    return np.round(grey).astype(np.uint8)
-
-
-_LUMINANCE_TABLES = [weight * np.arange(256.0) for weight in (0.299, 0.587, 0.114)]
-
 
 def entropy(img: GreyImage) -> float:
     """EN: entropy of the 256-bin grey histogram in bit. img: grey [H,W]. Range 0..8."""
-    counts = np.bincount(_grey(img).ravel(), minlength=256)
+    counts = np.bincount(checked_grey(img).ravel(), minlength=256)
     p = counts[counts > 0] / counts.sum()
     return float(-np.sum(p * np.log2(p))) + 0.0  # + 0.0 turns the -0.0 of a flat image into 0.0
 
 
 def standard_deviation(img: GreyImage) -> float:
     """SD: population standard deviation (ddof 0). img: grey [H,W]. Range 0..127.5."""
-    return float(_grey(img).std())
+    return float(checked_grey(img).std())
 
 
 def spatial_frequency(img: GreyImage) -> float:
     """SF: sqrt(mean(dx^2) + mean(dy^2)), neighbour differences. img: grey [H,W], at least 2x2."""
-    f = _grey(img, min_size=2).astype(np.float64)
+    f = checked_grey(img, min_size=2).astype(np.float64)
     return float(np.sqrt(np.mean(np.diff(f, axis=1) ** 2) + np.mean(np.diff(f, axis=0) ** 2)))
 
 
@@ -81,7 +53,7 @@ def average_gradient(
     reference) or 'forward' (neighbour differences, mean over (H-1)*(W-1); about a fifth higher,
     found in published tables).
     """
-    f = _grey(img, min_size=2).astype(np.float64)
+    f = checked_grey(img, min_size=2).astype(np.float64)
     if differences == 'central':
         gy, gx = np.gradient(f)
     elif differences == 'forward':
@@ -94,13 +66,30 @@ def average_gradient(
 def vif(thermal: GreyImage, visible: GreyImage, fused: GreyImage) -> float:
     """VIF: VIFP(thermal, fused) + VIFP(visible, fused), a sum whose ideal is 2.
 
+    Images and errors as `vif_of_each`.
+    """
+    return sum(vif_of_each(thermal, visible, fused))
+
+
+def weaker(thermal: GreyImage, visible: GreyImage, fused: GreyImage) -> float:
+    """The smaller of VIFP(thermal, fused) and VIFP(visible, fused), whose ideal is 1.
+
+    A copy of one source, which VIF rewards, scores next to nothing. Images and errors as
+    `vif_of_each`.
+    """
+    return min(vif_of_each(thermal, visible, fused))
+
+
+def vif_of_each(thermal: GreyImage, visible: GreyImage, fused: GreyImage) -> tuple[float, float]:
+    """VIFP(thermal, fused) and VIFP(visible, fused).
+
     Pixel-domain visual information fidelity (Sheikh and Bovik 2006) over 4 scales with 'valid'
     borders. A source without any structure counts 1. Images: grey [H,W], same size, at least
     41x41. Raises ValueError otherwise.
     """
-    sources = _greys(VIF_MIN_SIZE, thermal=thermal, visible=visible, fused=fused)
+    sources = checked_greys(VIF_MIN_SIZE, thermal=thermal, visible=visible, fused=fused)
     thermal_scales, visible_scales, fused_scales = (_vif_scales(image) for image in sources)
-    return _vifp(thermal_scales, fused_scales) + _vifp(visible_scales, fused_scales)
+    return _vifp(thermal_scales, fused_scales), _vifp(visible_scales, fused_scales)
 
 
 def qabf(thermal: GreyImage, visible: GreyImage, fused: GreyImage) -> float:
@@ -112,7 +101,8 @@ def qabf(thermal: GreyImage, visible: GreyImage, fused: GreyImage) -> float:
     edge to keep).
     Images: grey [H,W], same size. Raises ValueError otherwise.
     """
-    edges = [_sobel(image) for image in _greys(1, thermal=thermal, visible=visible, fused=fused)]
+    sources = checked_greys(1, thermal=thermal, visible=visible, fused=fused)
+    edges = [_sobel(image) for image in sources]
     fused_strength, fused_angle = edges[2]
     kept = total = 0.0
     for strength, angle in edges[:2]:
@@ -130,11 +120,49 @@ def hot(thermal: GreyImage, visible: GreyImage, fused: GreyImage) -> float | Non
     than 60 pixels qualify.
     Images: grey [H,W], same size. Raises ValueError otherwise.
     """
-    t, v, f = _greys(1, thermal=thermal, visible=visible, fused=fused)
+    t, v, f = checked_greys(1, thermal=thermal, visible=visible, fused=fused)
     mask = (t >= 110) & (t.astype(np.int16) - v >= 40)
     if np.count_nonzero(mask) < 60:
         return None
     return float(f[mask].mean() / t[mask].mean())
+
+
+def glare(thermal: GreyImage, visible: GreyImage, fused: GreyImage) -> float | None:
+    """Glare check: how much of the thermal structure under lights the fused image keeps, 0..1.
+
+    Mean of clip((grad fused . grad thermal) / |grad thermal|^2, 0, 1) over the pixels that have a
+    visible one of 200 or more within 10 px (a square), and where |grad thermal| is above 40 and
+    above |grad visible|; grad as `gradient`. A copy of the thermal image scores 1: read it beside
+    `weaker`. None if fewer than 200 pixels qualify.
+    Images: grey [H,W], same size. Raises ValueError otherwise.
+    """
+    t, v, f = checked_greys(1, thermal=thermal, visible=visible, fused=fused)
+    lit = cv2.dilate((v >= 200).astype(np.uint8), np.ones((21, 21), np.uint8)) > 0
+    # Only lit pixels from here on: there are few as a rule.
+    (tx, ty), (vx, vy), (fx, fy) = (
+        [part[lit].astype(np.int32) for part in gradient(image)] for image in (t, v, f)
+    )
+    strength = tx * tx + ty * ty
+    mask = (strength > 40**2) & (strength > vx * vx + vy * vy)
+    if np.count_nonzero(mask) < 200:
+        return None
+    kept = (fx * tx + fy * ty)[mask] / strength[mask]
+    return float(np.clip(kept, 0, 1).mean())
+
+
+def gradient(img: NDArray[np.uint8]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Differences to the right and down: 3x3 Sobel sums, not normalised, edge pixels repeated.
+
+    img: uint8 [H,W]. Returns two of int16 [H,W]: scipy.ndimage.sobel over axis 1 and axis 0.
+    """
+    x = cv2.Sobel(img, cv2.CV_16S, 1, 0, borderType=cv2.BORDER_REFLECT)
+    y = cv2.Sobel(img, cv2.CV_16S, 0, 1, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(x, np.int16), np.asarray(y, np.int16)
+
+
+def saturated(img: GreyImage) -> float:
+    """Share of the pixels of 250 or more, in percent. img: grey [H,W]."""
+    return 100 * float(np.mean(checked_grey(img) >= 250))
 
 
 @dataclass
@@ -153,18 +181,22 @@ class FusionScores:
 
         thermal: grey [H,W]; visible and fused: grey [H,W] or rgb uint8 [H,W,3], of which the
         luminance is taken. Returns name -> value; `hot` is None where the frame has no warm
-        target. Raises ValueError if sizes or types do not fit; nothing is kept then.
+        target, `glare` where it has no thermal structure under lights. Raises ValueError if sizes
+        or types do not fit; nothing is kept then.
         """
-        visible, fused = _as_grey(visible), _as_grey(fused)
+        visible, fused = as_luminance(visible), as_luminance(fused)
+        each = vif_of_each(thermal, visible, fused)
         scores: dict[str, float | None] = {
             'EN': entropy(fused),
             'SD': standard_deviation(fused),
             'SF': spatial_frequency(fused),
             'AG': average_gradient(fused),
             'AG_forward': average_gradient(fused, 'forward'),
-            'VIF': vif(thermal, visible, fused),
+            'VIF': sum(each),
             'Qabf': qabf(thermal, visible, fused),
             'hot': hot(thermal, visible, fused),
+            'weaker': min(each),
+            'glare': glare(thermal, visible, fused),
         }
         self.per_image.append(scores)
         return scores
@@ -181,111 +213,6 @@ class FusionScores:
         )
         count = len(self.per_image)
         return f'{count} image{"" if count == 1 else "s"}: ' + '  '.join(values)
-
-
-class ConfusionMatrix:
-    """Pixel counts of labelled against predicted classes over a whole set of label maps.
-
-    class_names: name of id 0 (background), 1, 2, ...; ignore_id: label that is left out.
-    `matrix` is int64 [C,C], rows labelled, columns predicted; the matrices of several processes
-    may be added.
-    """
-
-    def __init__(self, class_names: Sequence[str], ignore_id: int = 255) -> None:
-        if len(class_names) < 2:
-            raise ValueError(f'a confusion matrix needs 2 classes, got {list(class_names)}')
-        self.class_names = tuple(class_names)
-        self.ignore_id = ignore_id
-        self.matrix = np.zeros((len(class_names), len(class_names)), np.int64)
-
-    def accumulate(self, labels: NDArray[np.integer], predicted: NDArray[np.integer]) -> None:
-        """Add one label map and its prediction.
-
-        labels, predicted: integer arrays of one shape with ids below C; labels may hold ignore_id
-        too. Raises ValueError for different shapes or other ids; nothing is added then.
-        """
-        if labels.shape != predicted.shape:
-            raise ValueError(
-                f'labels {list(labels.shape)} and prediction {list(predicted.shape)} '
-                'differ in size'
-            )
-        valid = labels != self.ignore_id
-        rows, columns = labels[valid], predicted[valid]
-        self._check_ids('labels', rows, f' or the ignored id {self.ignore_id}')
-        self._check_ids('prediction', columns, '')
-        count = len(self.class_names)
-        cells = np.bincount(rows.astype(np.intp) * count + columns, minlength=count * count)
-        self.matrix += cells.reshape(count, count)
-
-    def iou(self) -> NDArray[np.float64]:
-        """Per-class IoU float64 [C] in 0..1; NaN for a class neither labelled nor predicted."""
-        true_positive = np.diagonal(self.matrix).astype(np.float64)
-        union = self.matrix.sum(axis=0) + self.matrix.sum(axis=1) - true_positive
-        return np.divide(true_positive, union, out=np.full(len(union), np.nan), where=union > 0)
-
-    def miou(self, background: bool = True) -> float:
-        """Mean in 0..1 of the IoUs that are not NaN, with or without id 0; NaN if all are."""
-        iou = self.iou() if background else self.iou()[1:]
-        iou = iou[~np.isnan(iou)]
-        return float(iou.mean()) if iou.size else float('nan')
-
-    def absent(self) -> tuple[str, ...]:
-        """Names of the classes that no label map contains; predicted anyway, they score 0."""
-        labelled = self.matrix.sum(axis=1)
-        return tuple(
-            name for name, pixels in zip(self.class_names, labelled, strict=True) if not pixels
-        )
-
-    def table(self) -> str:
-        """Per-class IoU, both means in percent and the absent classes, one line each."""
-        width = max(map(len, self.class_names))
-        rows = [
-            f'{name:<{width}}  {"-" if np.isnan(value) else f"{100 * value:.2f}":>6}'
-            for name, value in zip(self.class_names, self.iou(), strict=True)
-        ]
-        with_background, without = 100 * self.miou(), 100 * self.miou(background=False)
-        rows.append(f'mIoU {with_background:.2f} with, {without:.2f} without background')
-        if self.absent():
-            rows.append(f'absent from the labels: {", ".join(self.absent())}')
-        return '\n'.join(rows)
-
-    def _check_ids(self, what: str, ids: NDArray[np.integer], other: str) -> None:
-        if ids.size and (ids.min() < 0 or ids.max() >= len(self.class_names)):
-            wrong = np.unique(ids[(ids < 0) | (ids >= len(self.class_names))])
-            raise ValueError(
-                f'{what} contain the ids {wrong[:8].tolist()}; expected '
-                f'0..{len(self.class_names) - 1} ({", ".join(self.class_names)}){other}'
-            )
-
-
-def _as_grey(img: GreyImage) -> GreyImage:
-    return luminance(img) if img.ndim == 3 else img
-
-
-def _grey(img: GreyImage, name: str = 'image', min_size: int = 1) -> NDArray[np.uint8]:
-    """uint8 [H,W] of a grey image, rounded by numpy.round; ValueError if it is none."""
-    if img.ndim != 2 or min(img.shape) < min_size:
-        hint = '; take luminance() of a colour image' if img.ndim == 3 else ''
-        at_least = f' of at least {min_size}x{min_size}' if min_size > 1 else ''
-        raise ValueError(f'{name} must be grey [H,W]{at_least}, got {list(img.shape)}{hint}')
-    if img.size == 0:
-        raise ValueError(f'{name} is empty: {list(img.shape)}')
-    if img.dtype == np.uint8:
-        return img  # type: ignore[return-value]
-    values = np.round(img.astype(np.float64))
-    low, high = values.min(), values.max()
-    if not (low >= 0 and high <= 255):  # also true for NaN
-        raise ValueError(f'{name} must lie in 0..255, got {low:g}..{high:g}; clip it first')
-    return values.astype(np.uint8)
-
-
-def _greys(min_size: int, **images: GreyImage) -> list[NDArray[np.uint8]]:
-    """The named images as uint8 [H,W] of one size; ValueError if they are not."""
-    greys = [_grey(img, name, min_size) for name, img in images.items()]
-    if len({grey.shape for grey in greys}) > 1:
-        sizes = ', '.join(f'{name} {list(img.shape)}' for name, img in images.items())
-        raise ValueError(f'images must have one size, got {sizes}')
-    return greys
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
