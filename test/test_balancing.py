@@ -18,6 +18,7 @@ from training.balancing import (
     Uncertainty,
     average_weights,
     fair_weights,
+    make_balancing,
 )
 
 TASKS = ("fusion", "segmentation")
@@ -102,6 +103,17 @@ def test_fairgrad_of_orthogonal_gradients(alpha: float) -> None:
     assert shared.grad.tolist() == pytest.approx([3**power, 100**power], rel=1e-4)
     assert head.grad is not None
     assert head.grad.item() == pytest.approx(1 + 4)  # of the plain sum
+
+
+def test_fairgrad_is_the_same_under_autocast() -> None:
+    gradients = []
+    for half in (False, True):
+        shared = nn.Parameter(torch.linspace(-1, 1, 300))
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            both = losses((shared - 0.3).square().sum(), 100 * (shared + 0.7).square().sum())
+            FairGrad()(both, [shared]).backward()
+        gradients.append(shared.grad)
+    assert torch.equal(*gradients)
 
 
 @pytest.mark.parametrize("alpha", [0.3, 1.0, 2.0, 5.0])
@@ -242,6 +254,21 @@ def test_bad_settings_are_refused() -> None:
         FairGrad(alpha=0)
     with pytest.raises(ValueError, match="share, got none"):
         FairGrad()(losses(1.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("balancing", "there"),
+    [
+        ("equal", "none"),
+        ("uncertainty", "none"),
+        ("fairgrad", "alpha"),
+        ("dwa", "temperature, period"),
+        ("alpha_fair_dwa", "alpha, temperature"),
+    ],
+)
+def test_an_unknown_option_of_a_balancing_lists_the_known_ones(balancing: str, there: str) -> None:
+    with pytest.raises(ValueError, match=f"{balancing} has no option 'alhpa'; it has {there}$"):
+        make_balancing(balancing, {"alhpa": 1.0}, TASKS)
 
 
 def toy_batch(x: Tensor, samples: Tensor) -> dict[str, Tensor]:

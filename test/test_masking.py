@@ -75,6 +75,16 @@ def test_fixed_ratio_hides_the_same_share_everywhere() -> None:
     assert (first | second).all()
 
 
+@pytest.mark.parametrize(("ratio", "hidden"), [(0.5, 32), (0.7, 45), (0.999, 63)])
+def test_above_one_half_as_little_as_possible_is_hidden_in_both(ratio: float, hidden: int) -> None:
+    first, second = fixed_grids(200, 8, 8, ratio, seeded())
+    for grid in (first, second):
+        assert ((~grid).sum((1, 2)) == hidden).all()
+        assert grid.float().mean(0).sub(1 - hidden / 64).abs().max() < 0.15  # every place alike
+    assert ((~first & ~second).sum((1, 2)) == 2 * hidden - 64).all()
+    assert all(grid.all() for grid in fixed_grids(2, 1, 1, ratio, seeded()))  # one patch stays
+
+
 def test_sizes_that_no_patch_fits() -> None:
     first, second = make_masks(2, 50, 70, seeded(), patch=32, ratio=0.5)
     assert first.shape == second.shape == (2, 1, 50, 70)
@@ -112,7 +122,8 @@ def test_the_generator_decides_everything() -> None:
 
 
 def test_impossible_requests_say_why() -> None:
-    with pytest.raises(ValueError, match="0 to 0.5.*hidden in both"):
-        make_masks(1, 64, 64, seeded(), ratio=0.75)
+    for ratio in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=f"ratio is {ratio}, expected a share from 0 to"):
+            make_masks(1, 64, 64, seeded(), ratio=ratio)
     with pytest.raises(ValueError, match="patch is 0"):
         make_masks(1, 64, 64, seeded(), patch=0)

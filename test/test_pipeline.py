@@ -15,9 +15,9 @@ from test_trainer import DEADLINE_S, differences, finish, load, start
 
 from mafs_ros.model.weights import load_weights, read_info
 from training import final_scores, pipeline
+from training.checkpoint import CHECKPOINT
 from training.progress import Progress, duration
 from training.recipe import load_recipe
-from training.trainer import CHECKPOINT
 
 STAGES = ("stage1", "fusion", "teacher", "stage2")
 TESTS = ("street_rgbt test", "fusion_pairs roadscene_test")

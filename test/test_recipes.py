@@ -9,7 +9,8 @@ import torch
 from layouts import make_layout
 
 from mafs_ros.model.weights import load_weights
-from training import stage1, stage2, teacher, trainer
+from training import checkpoint, stage1, stage2, teacher
+from training.balancing import make_balancing
 from training.recipe import CONFIGS, Recipe, load_ablations, load_recipe
 
 RECIPES = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "ablations")
@@ -33,7 +34,7 @@ def tiny(name: str, extra: tuple[str, ...] = ()) -> Recipe:
 @pytest.fixture
 def no_large_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints of ResNet-152 are of 1 GB; test_trainer.py has those of the light network."""
-    monkeypatch.setattr(trainer, "save_checkpoint", lambda run: None)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", lambda run: None)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -84,7 +85,8 @@ def test_every_ablation_builds(name: str) -> None:
     assert recipe != load_recipe("mfnet"), "this ablation changes nothing"
     with torch.device("meta"):
         network = recipe.build_network()
-        stage2.make_balancing(recipe.stage2, stage2.tasks_of(network))
+        stage = recipe.stage2
+        make_balancing(stage.balancing, stage.balancing_options, stage2.tasks_of(network))
 
 
 def test_street_lite_fits_two_cores() -> None:
@@ -110,11 +112,21 @@ def test_street_lite_fits_two_cores() -> None:
         ("seed", "expected KEY=VALUE"),
         ("seed=[", "not YAML"),
         ("stage1.optimisation=4", "stage1.optimisation is 4, expected a mapping"),
+        ("stage1.ratio=1.0", "stage1: ratio is 1.0, expected a share of the patches"),
+        ("stage1.ratio=0", "stage1: ratio is 0.0, expected a share of the patches"),
+        ("stage1.patch=0", "stage1: patch is 0, expected 1 pixel or more"),
     ],
 )
 def test_wrong_overrides_say_what_is_wrong(override: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_recipe("mfnet", [override])
+
+
+def test_fairgrad_in_fp16_is_refused() -> None:
+    overrides = ["stage2.optimisation.precision=16-mixed", *load_ablations()["fairgrad"]]
+    with pytest.raises(ValueError, match="stage2: balancing fairgrad .* bf16-mixed or 32-true"):
+        load_recipe("mfnet", overrides)
+    load_recipe("mfnet", [*overrides, "stage2.optimisation.precision=bf16-mixed"])
 
 
 def test_a_length_in_steps_replaces_the_epochs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,9 +14,11 @@ from mafs_ros.model import build_model
 from mafs_ros.model.mafs import MafsOutput
 from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
 from training import stage2
+from training.batches import open_sources
 from training.recipe import LossWeights, Recipe, load_recipe
 from training.teacher import save_teacher
 from training.teachers import build_teacher
+from training.trainer import make_fabric
 
 SIZE = (96, 128)
 
@@ -73,6 +76,22 @@ def test_trains_resumes_and_writes_a_model_file(street: Path, tmp_path: Path) ->
     assert info.training["steps"] == 4
     assert "pseudo-labels" in info.training["about"] and "pseudo-labels" in info.licence
     assert "EN" in info.scores and "IoU_person" in info.scores
+
+
+def test_the_best_weights_go_by_what_is_scored(street: Path) -> None:
+    recipe = tiny()
+    datasets = open_sources(recipe, recipe.evaluation, {"street_rgbt": street})
+    unlabelled = SimpleNamespace(class_table=None)
+
+    def first(**config: bool) -> str:
+        network = build_model("mafs-lite", 4, auxiliary=False, **config)
+        return stage2.score_names(network, datasets)[0]
+
+    assert (first(), first(fusion=False), first(segmentation=False)) == ("mIoU", "mIoU", "VIF")
+    network = build_model("mafs-lite", 4, auxiliary=False)
+    assert stage2.score_names(network, [unlabelled])[0] == "VIF"
+    scores = stage2.validate(datasets, make_fabric(recipe.stage2.optimisation), network.eval())
+    assert set(scores.scores) == set(stage2.score_names(network, datasets))
 
 
 def test_loss_terms_are_those_of_the_paper() -> None:

@@ -1,7 +1,8 @@
-"""The training engine: killed and resumed runs, several processes, errors before the start."""
+"""The training engine: killed and resumed runs, several processes, the best weights."""
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -10,15 +11,13 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from layouts import make_layout
+from short_training import make_street, tiny, train
 
-from mafs_ros.files import read_labels
 from mafs_ros.model.weights import load_weights
-from training import stage1, stage2, trainer
+from training import checkpoint, optimisation, run, stage1, trainer
 from training.batches import Crops, Order, make_loader, open_sources
 from training.logs import append_row, forget_rows_after, grid
 from training.recipe import Optimisation, load_recipe
@@ -31,12 +30,7 @@ DEADLINE_S = 90
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tiny street_rgbt whose labels leave no pixel out."""
-    root = make_layout("street_rgbt", tmp_path_factory.mktemp("street"), size=(64, 96))
-    for path in root.glob("*/label/*.png"):
-        labels = read_labels(path)
-        assert cv2.imwrite(str(path), np.where(labels == 255, 0, labels % 4).astype(np.uint8))
-    return root
+    return make_street(tmp_path_factory.mktemp("street"))
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +42,6 @@ def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = {"name": "segnext-t", "images": "fused", "class_table": table.to_dict()}
     save_teacher(path, build_teacher("segnext-t", table.num_classes), about)
     return path
-
-
-def tiny(stage: str, *extra: str) -> list[str]:
-    """Overrides that make street_lite a run of a few seconds."""
-    plan = {"steps": 8, "batch": 4, "checkpoint_every": 1, "evaluate_every": 8}
-    return [
-        "train=[{kind: street_rgbt}]",
-        "augmentation.crop=32",
-        "imagenet=null",
-        "workers=0",
-        "cache=false",
-        *(f"{stage}.optimisation.{name}={value}" for name, value in plan.items()),
-        *extra,
-    ]
 
 
 def command(stage: str, street: Path, out: Path, overrides: list[str], *options: str) -> list[str]:
@@ -88,7 +68,7 @@ def finish(process: subprocess.Popen[str]) -> None:
 
 
 def load(out: Path) -> dict:
-    return torch.load(out / trainer.CHECKPOINT, weights_only=True)
+    return torch.load(out / checkpoint.CHECKPOINT, weights_only=True)
 
 
 def differences(one: object, other: object, where: str = "") -> dict[str, float]:
@@ -119,7 +99,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
     unbroken = start(command("stage2", street, whole, overrides, *options))
     killed = start(command("stage2", street, broken, overrides, *options))
     deadline = time.monotonic() + DEADLINE_S
-    while not (broken / trainer.CHECKPOINT).exists():
+    while not (broken / checkpoint.CHECKPOINT).exists():
         assert killed.poll() is None, killed.communicate()[0][-3000:]
         assert time.monotonic() < deadline, "no checkpoint"
         time.sleep(0.005)
@@ -146,14 +126,11 @@ def test_two_processes_train_the_same_weights_as_one(
     """Equal to 1e-9 after 3 steps in float64, running statistics and balancing included.
 
     In float32 rounding alone grows to 1e-4 in a step: some batch norms divide by nearly nothing.
-    It holds for losses that are means over pixels. OHEM and class weights select and normalise
-    within a process, as in every data-parallel training, and are left out here.
+    With class weights, Dice and the auxiliary losses, one of which is OHEM.
     """
     plan = {"steps": 3, "optimizer": "sgd", "evaluate_every": 3, "precision": "64-true"}
     overrides = tiny(stage, *(f"{stage}.optimisation.{k}={v}" for k, v in plan.items()))
-    overrides += ["stage2.segmentation={loss: cross_entropy}", "network.auxiliary=false"]
     overrides += ["augmentation.crop=64", "augmentation.scale=[1.0, 1.0]"]
-    overrides += [f"stage2.weights.{name}=0" for name in ("semantic", "binary", "boundary")]
     overrides.append("stage2.distillation=none")
     one, two = tmp_path / "one", tmp_path / "two"
     alone = start(command(stage, street, one, overrides))
@@ -203,17 +180,17 @@ def test_loader_processes_change_nothing(street: Path) -> None:
 
 def test_poly_schedule_is_that_of_the_release() -> None:
     plan = Optimisation(steps=11_000)
-    assert trainer.learning_rate(plan, 0, 11_000) == pytest.approx(1e-5)
-    assert trainer.learning_rate(plan, 500, 11_000) == pytest.approx(1e-4)
-    assert trainer.learning_rate(plan, 1000, 11_000) == pytest.approx(1e-3)
-    assert trainer.learning_rate(plan, 6000, 11_000) == pytest.approx(1e-3 * 0.5**0.9)
+    assert optimisation.learning_rate(plan, 0, 11_000) == pytest.approx(1e-5)
+    assert optimisation.learning_rate(plan, 500, 11_000) == pytest.approx(1e-4)
+    assert optimisation.learning_rate(plan, 1000, 11_000) == pytest.approx(1e-3)
+    assert optimisation.learning_rate(plan, 6000, 11_000) == pytest.approx(1e-3 * 0.5**0.9)
 
 
 def test_cosine_schedule_warms_up_and_ends_at_one_percent() -> None:
     plan = Optimisation(steps=1000, schedule="cosine", warmup_steps=100, lr=1.0)
-    assert trainer.learning_rate(plan, 0, 1000) == pytest.approx(0.01)
-    assert trainer.learning_rate(plan, 100, 1000) == pytest.approx(1.0)
-    assert trainer.learning_rate(plan, 1000, 1000) == pytest.approx(0.01)
+    assert optimisation.learning_rate(plan, 0, 1000) == pytest.approx(0.01)
+    assert optimisation.learning_rate(plan, 100, 1000) == pytest.approx(1.0)
+    assert optimisation.learning_rate(plan, 1000, 1000) == pytest.approx(0.01)
 
 
 def test_accumulated_parts_have_the_gradient_of_their_mean() -> None:
@@ -224,8 +201,8 @@ def test_accumulated_parts_have_the_gradient_of_their_mean() -> None:
         learner = Line()
         plan = Optimisation(steps=1, batch=4, accumulate=accumulate, lr=0.1, schedule="cosine")
         fabric = trainer.make_fabric(plan)
-        wrapped, optimizer = fabric.setup(learner, trainer.make_optimizer(learner, plan))
-        run = SimpleNamespace(
+        wrapped, optimizer = fabric.setup(learner, optimisation.make_optimizer(learner, plan))
+        one = SimpleNamespace(
             fabric=fabric,
             plan=plan,
             learner=learner,
@@ -238,7 +215,7 @@ def test_accumulated_parts_have_the_gradient_of_their_mean() -> None:
         )
         x = torch.arange(4.0)[:, None]
         batches = iter({"x": part} for part in x.chunk(accumulate))
-        terms = trainer.train_step(run, batches)  # type: ignore[arg-type]
+        terms = trainer.train_step(one, batches)  # type: ignore[arg-type]
         results.append((learner.network.weight.item(), terms["loss"].item()))
     assert results[0] == pytest.approx(results[1])
 
@@ -253,63 +230,41 @@ class Line(trainer.Learner):
         return loss, {"square": loss}
 
 
-def train(street: Path, out: Path, *overrides: str, resume: bool = False) -> dict:
-    recipe = load_recipe("street_lite", tiny("stage1", "stage1.optimisation.steps=1", *overrides))
-    return stage1.train(recipe, {"street_rgbt": street}, out, resume=resume)
-
-
-def test_errors_come_before_training(
-    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "run"
-    train(street, out)
-    with pytest.raises(FileExistsError, match="a run lies here; add --resume"):
-        train(street, out)
-    with pytest.raises(ValueError, match=r"optimisation.lr: 0.001 then, 0.002 now"):
-        train(street, out, "stage1.optimisation.lr=2.0e-3", resume=True)
-    before = (out / trainer.CHECKPOINT).read_bytes()
-    (out / trainer.CHECKPOINT).write_bytes(before[: len(before) // 2])
-    with pytest.raises(ValueError, match="not a checkpoint of ours, or damaged"):
-        train(street, out, resume=True)
-    with pytest.raises(NotADirectoryError, match="is a file"):
-        train(street, out / "losses.csv")
-    with pytest.raises(FileNotFoundError, match="no such file .imagenet."):
-        train(street, tmp_path / "other", f"imagenet={tmp_path / 'none.pth'}")
-    with pytest.raises(FileNotFoundError, match="there is no such folder"):
-        train(tmp_path / "nowhere", tmp_path / "other")
-    recipe = load_recipe("street_lite", tiny("stage1"))
-    with pytest.raises(ValueError, match="give --data street_rgbt=DIR"):
-        stage1.train(recipe, {}, tmp_path / "other", resume=False)
-    with pytest.raises(ValueError, match="give --teacher FILE"):
-        stage2.make_learner(recipe)
-    full = SimpleNamespace(total=1 << 40, used=1 << 40, free=1 << 20)
-    monkeypatch.setattr(trainer.shutil, "disk_usage", lambda path: full)
-    with pytest.raises(OSError, match="1 MiB are free, but this run needs [0-9]+ MiB"):
-        train(street, tmp_path / "other")
-    assert not (tmp_path / "other" / trainer.CHECKPOINT).exists()
-
-
 def test_a_disk_that_fills_up_leaves_the_last_checkpoint(
     street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(street, tmp_path)
-    before = (tmp_path / trainer.CHECKPOINT).read_bytes()
+    before = (tmp_path / checkpoint.CHECKPOINT).read_bytes()
 
     def full(state: dict, file) -> None:
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trainer.torch, "save", full)
+    monkeypatch.setattr(checkpoint.torch, "save", full)
     with pytest.raises(OSError, match="cannot be written, the last one stays.*No space left"):
         train(street, tmp_path, "stage1.optimisation.steps=2", resume=True)
-    assert (tmp_path / trainer.CHECKPOINT).read_bytes() == before
+    assert (tmp_path / checkpoint.CHECKPOINT).read_bytes() == before
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(street: Path, tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match="step 1: .* is not finite.* Lower the learning"):
-        train(street, tmp_path, "stage1.intensity_weight=.inf")
-    assert not (tmp_path / trainer.CHECKPOINT).exists()
+def test_the_best_weights_are_kept(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an error, of which less is better; a resumed run knows the best one before it."""
+    errors = iter([math.nan, 1.0, 2.0, 1.5, 0.5])
+
+    def validate(*_: object) -> run.Evaluation:
+        return run.Evaluation({"hidden_error": next(errors)})
+
+    monkeypatch.setattr(stage1, "validate", validate)
+
+    def steps_of(file: str) -> int:
+        return load_weights(tmp_path / file)[1].training["steps"]
+
+    for steps, best in ((3, 2), (4, 2), (5, 5)):
+        plan = (f"stage1.optimisation.steps={steps}", "stage1.optimisation.evaluate_every=1")
+        train(street, tmp_path, *plan, resume=True)
+        assert (steps_of(checkpoint.BEST), steps_of("model.safetensors")) == (best, steps)
 
 
 def test_logs_forget_what_came_after_the_checkpoint(tmp_path: Path) -> None:

@@ -12,11 +12,16 @@ process with the whole batch.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+
+from mafs_ros.model.layers import without_autocast
+from training.processes import mean_over_processes
 
 Losses = Mapping[str, Tensor]
 
@@ -55,6 +60,7 @@ class FairGrad(nn.Module):
 
     alpha: 0 no fairness, 1 proportional, larger ones closer to max-min; the authors use 2.
     The size of d follows alpha, not the losses: clip the gradient norm, as the authors do (at 1).
+    In fp16 its gradients would be those of losses that are not scaled: recipes refuse that.
     Raises ValueError for alpha <= 0 or where no shared parameters are given.
     """
 
@@ -70,12 +76,13 @@ class FairGrad(nn.Module):
             raise ValueError("FairGrad needs the parameters that all tasks share, got none")
         values = _stack(losses)
         gradients = torch.stack([_flat_gradient(value, shared) for value in values])
-        gradients = _mean_over_processes(gradients)
-        weights = fair_weights(gradients @ gradients.T, self.alpha)
-        # The plain sum already backpropagates G 1; this term of value 0 adds G (w - 1).
-        correction = (weights - 1).to(gradients) @ gradients
-        parameters = torch.cat([parameter.flatten() for parameter in shared])
-        return values.sum() + correction @ (parameters - parameters.detach())
+        gradients = mean_over_processes(gradients)
+        with without_autocast(gradients.device.type):
+            weights = fair_weights(gradients @ gradients.T, self.alpha)
+            # The plain sum already backpropagates G 1; this term of value 0 adds G (w - 1).
+            correction = (weights - 1).to(gradients) @ gradients
+            parameters = torch.cat([parameter.flatten() for parameter in shared])
+            return values.sum() + correction @ (parameters - parameters.detach())
 
 
 class DynamicWeightAverage(nn.Module):
@@ -152,6 +159,32 @@ class AlphaFairDwa(nn.Module):
         return (weights * fair).sum()
 
 
+def make_balancing(
+    name: str, options: Mapping[str, float], tasks: Sequence[str]
+) -> nn.Module:
+    """The balancing of a recipe (`Stage2.balancing`) with its options, for these tasks.
+
+    Raises ValueError for options that it does not have.
+    """
+    kinds: dict[str, Callable[..., nn.Module]] = {
+        "equal": Equal,
+        "uncertainty": partial(Uncertainty, tasks),
+        "fairgrad": FairGrad,
+        "dwa": partial(DynamicWeightAverage, tasks),
+        "alpha_fair_dwa": partial(AlphaFairDwa, tasks),
+    }
+    make = kinds[name]
+    parameters = inspect.signature(make).parameters.values()
+    known = [p.name for p in parameters if p.kind == p.POSITIONAL_OR_KEYWORD]
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"stage2.balancing_options: {name} has no option {option!r}; it has "
+                f"{', '.join(known) or 'none'}"
+            )
+    return make(**options)
+
+
 def average_weights(ratios: Tensor, temperature: float) -> Tensor:
     """K softmax(ratios / T), the weights of DWA; a ratio that is not known yet (NaN) counts as 1.
 
@@ -218,14 +251,4 @@ def _stack(losses: Losses, tasks: Sequence[str] | None = None) -> Tensor:
     """
     if not losses or (tasks is not None and tuple(losses) != tuple(tasks)):
         raise ValueError(f"got losses of tasks {list(losses)}, expected {list(tasks or ['...'])}")
-    values = torch.stack(list(losses.values()))
-    mean = _mean_over_processes(values.detach())
-    return mean + (values - values.detach())
-
-
-def _mean_over_processes(values: Tensor) -> Tensor:
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return values
-    values = values.clone()
-    distributed.all_reduce(values)
-    return values / distributed.get_world_size()
+    return mean_over_processes(torch.stack(list(losses.values())))

@@ -3,6 +3,9 @@
 Images are [B, 1, H, W] in 0..1, logits [B, K, H, W], labels and targets int64 [B, H, W] with 255
 ignored. Every function is pure and returns a scalar unless it says otherwise. Where the paper and
 the release differ, the paper's form is the default.
+
+With several processes the batch is that of all together: their mean gradient is that of one
+process with the whole batch. What selects or weights pixels looks at all processes for it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mafs_ros.model.layers import at_least_fp32
+from mafs_ros.model.layers import at_least_fp32, without_autocast
+from training.processes import from_all_processes, mean_over_processes
 from training.targets import IGNORE
 
 # Class weights that the release names in comments, for MFNet's (off, on) pixels.
@@ -97,9 +101,17 @@ def ohem_cross_entropy(
     n_min: None takes a sixteenth of the batch's pixels, as PSFusion's trainer does.
     """
     loss = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none").flatten()
-    wanted = max(1, loss.numel() // 16) if n_min is None else min(n_min, loss.numel())
-    hard = loss[loss > -math.log(thresh)]
-    return hard.mean() if hard.numel() > wanted else loss.topk(wanted).values.mean()
+    everywhere = from_all_processes(loss)
+    pixels, processes = everywhere.numel(), everywhere.numel() // loss.numel()
+    wanted = max(1, pixels // 16) if n_min is None else min(n_min, pixels)
+    hard = everywhere > -math.log(thresh)
+    if hard.sum() > wanted:
+        return processes * loss[loss > -math.log(thresh)].sum() / hard.sum()
+    least = everywhere.topk(wanted).values[-1]  # of those that are equal to it, a share
+    above, equal = everywhere > least, everywhere == least
+    share = (wanted - above.sum()) / equal.sum()
+    total = loss[loss > least].sum() + share * loss[loss == least].sum()
+    return processes * total / wanted
 
 
 def distillation_loss(
@@ -150,7 +162,8 @@ def cross_entropy(
     logits = at_least_fp32(logits)
     w = logits.new_ones(logits.shape[1]) if weights is None else _like(logits, weights)
     total = F.cross_entropy(logits, target, w, ignore_index=IGNORE, reduction="sum")
-    return total / w[target[target != IGNORE]].sum().clamp_min(torch.finfo(w.dtype).tiny)
+    weight = mean_over_processes(w[target[target != IGNORE]].sum())
+    return total / weight.clamp_min(torch.finfo(w.dtype).tiny)
 
 
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -164,9 +177,10 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     probability = at_least_fp32(logits).softmax(1) * valid
     classes = torch.arange(logits.shape[1], device=labels.device)[:, None, None]
     wanted = (labels[:, None] == classes).to(probability)
-    overlap = (probability * wanted).sum((0, 2, 3))
-    size = probability.sum((0, 2, 3)) + wanted.sum((0, 2, 3))
-    there = wanted.sum((0, 2, 3)) > 0
+    overlap, predicted, labelled = mean_over_processes(
+        torch.stack([maps.sum((0, 2, 3)) for maps in (probability * wanted, probability, wanted)])
+    )
+    size, there = predicted + labelled, labelled > 0
     losses = 1 - 2 * overlap / size.clamp_min(1e-6)
     return (losses * there).sum() / there.sum().clamp_min(1)
 
@@ -300,7 +314,7 @@ def _filter(padded: Tensor, kernels: Tensor) -> Tensor:
     bfloat16's step.
     """
     padded = at_least_fp32(padded)
-    with torch.autocast(padded.device.type, enabled=False):
+    with without_autocast(padded.device.type):
         return F.conv2d(padded, kernels[:, None].to(padded))
 
 

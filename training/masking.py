@@ -4,6 +4,10 @@ A mask is float [B, 1, H, W], 1 where the image is visible, 0 where it is hidden
 hidden in both images, so each hidden patch can be reconstructed from the other modality; the loss
 is taken where the own image is hidden, on 1 - mask. All randomness comes from the given
 generator: the same generator state gives the same masks and noise.
+
+A fixed ratio above one half (0.7 in Table X of the paper, which does not say more) cannot do
+without: as few patches as possible are hidden in both, 2 ratio - 1 of all. Those are guessed from
+what surrounds them, with both images as the target of the one reconstruction.
 """
 
 from __future__ import annotations
@@ -26,9 +30,9 @@ def make_masks(
     """Masks of the visible and of the infrared image, [B, 1, H, W] each.
 
     patch: side of the square patches in pixels, cut at the right and bottom where they do not fit.
-    ratio: None draws a different ratio for every sample, as the release does; a number in 0..0.5
-    hides that share of the patches (rounded to whole patches) in each image.
-    Raises ValueError for a ratio above 0.5, which would hide a patch in both.
+    ratio: None draws a different ratio for every sample, as the release does; a number from 0 to
+    below 1 hides that share of the patches (rounded to whole patches) in each image.
+    Raises ValueError for another ratio.
     """
     if patch < 1:
         raise ValueError(f"patch is {patch}, expected a positive number of pixels (16, 32, 64)")
@@ -91,19 +95,18 @@ def fixed_grids(
 ) -> tuple[Tensor, Tensor]:
     """Patch grids bool [B, rows, columns] (True: visible), each with the same number hidden.
 
-    The hidden patches of the two are drawn without repetition, hence disjoint.
-    Raises ValueError for a ratio outside 0..0.5.
+    Up to a ratio of 0.5 the hidden patches of the two are disjoint, above it they overlap as
+    little as they can; each keeps one patch at least. Raises ValueError for a ratio that is not
+    from 0 to below 1.
     """
-    if not 0 <= ratio <= 0.5:
-        raise ValueError(
-            f"masking ratio is {ratio}, expected 0 to 0.5: above that some patches would be "
-            "hidden in both images"
-        )
+    if not 0 <= ratio < 1:
+        raise ValueError(f"masking ratio is {ratio}, expected a share from 0 to below 1")
     patches = rows * columns
-    hidden = min(round(ratio * patches), patches // 2)
+    hidden = min(round(ratio * patches), patches // 2 if ratio <= 0.5 else patches - 1)
+    first = min(hidden, patches - hidden)  # rank from which the second hides
     uniform = torch.rand((batch, patches), generator=generator, device=generator.device)
     rank = uniform.argsort(1).argsort(1).reshape(batch, rows, columns)
-    return rank >= hidden, (rank < hidden) | (rank >= 2 * hidden)
+    return rank >= hidden, (rank < first) | (rank >= first + hidden)
 
 
 def _upsample(grid: Tensor, patch: int) -> Tensor:

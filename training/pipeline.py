@@ -21,6 +21,7 @@ from pathlib import Path
 from mafs_ros.files import prepare_output_folder, write_bytes
 from mafs_ros.model.weights import read_info
 from training import stage1, stage2, teacher
+from training.checkpoint import CHECKPOINT, read_checkpoint
 from training.final_scores import open_data
 from training.first_weights import ALGORITHM_1
 from training.model_card import StageReport, recipe_yaml
@@ -28,7 +29,6 @@ from training.program import make_parser, run_training
 from training.progress import Progress
 from training.recipe import LossWeights, Optimisation, Recipe, Stage2
 from training.results import MODEL, write_results
-from training.trainer import CHECKPOINT, read_checkpoint
 
 STAGES = ("stage1", "fusion", "teacher", "stage2")  # their folders
 SHOWN_SCORES = ("hidden_error", "VIF", "Qabf", "mIoU")  # of a stage, in the model card

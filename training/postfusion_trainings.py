@@ -16,12 +16,12 @@ from typing import Any
 import torch
 
 from mafs_ros.files import prepare_output_folder, write_bytes
+from training.checkpoint import CHECKPOINT, flatten
 from training.datasets import Dataset
 from training.evaluate import as_image, predict_with_teacher, score
 from training.image_kinds import Kind, facts_of
 from training.recipe import Recipe
 from training.teacher import FILE, load_teacher, train_on
-from training.trainer import CHECKPOINT, flatten
 
 RECORD = "run.json"
 # Parts of a recipe that change the numbers.

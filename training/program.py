@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from training.recipe import add_arguments, data_folders, recipe_of
 
 
@@ -40,7 +42,20 @@ def report_errors(run: Callable[[], None]) -> int:
     """Run and return the exit code: 1, after one line on stderr, for what the user can mend."""
     try:
         run()
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+        message = str(error) or "out of memory"
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        message = f"out of memory: {str(error).splitlines()[0]}"
+    else:
+        return 0
+    print(f"error: {message}", file=sys.stderr)
+    return 1
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a GPU, torch's CPU allocator, a CUDA library or Python says so."""
+    says = ("can't allocate memory", "ALLOC_FAILED")
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(text in str(error) for text in says)

@@ -54,8 +54,11 @@ class Optimisation:
     (1 - progress)^power), or 'cosine' (linear warm-up, cosine to 1 %).
     trunk_lr: factor on the learning rate of the ImageNet trunks. clip: largest gradient norm.
     ema: decay of the averaged weights, 0 for none; they are what is evaluated and written.
-    precision: of Lightning Fabric: 32-true, bf16-mixed, 16-mixed, or 64-true for checks.
-    evaluate_every, checkpoint_every: steps. Raises ValueError for what cannot be.
+    precision: of Lightning Fabric: 32-true, bf16-mixed, 16-mixed (on GPUs), 64-true for checks.
+    evaluate_every, checkpoint_every: steps.
+    best: the score of the evaluations by which best.safetensors is kept; None for the stage's own:
+    the error of hidden pixels in stage 1, else mIoU, or VIF without segmentation.
+    Raises ValueError for what cannot be.
     """
 
     epochs: float | None = None
@@ -76,6 +79,7 @@ class Optimisation:
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     evaluate_every: int = 1000
     checkpoint_every: int = 500
+    best: str | None = None
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
@@ -118,7 +122,10 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Stage1:
-    """Masked autoencoder (Eq. 10 to 13). patch, ratio: see `training.masking.make_masks`."""
+    """Masked autoencoder (Eq. 10 to 13). patch, ratio: see `training.masking.make_masks`.
+
+    Raises ValueError for a ratio that hides nothing or everything.
+    """
 
     optimisation: Optimisation = PAPER_STAGE1
     patch: int = 32
@@ -126,6 +133,15 @@ class Stage1:
     gradient: Literal["paper", "per_sample", "release"] = "paper"
     intensity_weight: float = 5.0
     gradient_weight: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.patch < 1:
+            raise ValueError(f"patch is {self.patch}, expected 1 pixel or more (16, 32, 64)")
+        if self.ratio is not None and not 0 < self.ratio < 1:
+            raise ValueError(
+                f"ratio is {self.ratio}, expected a share of the patches above 0 and below 1 "
+                "(0.5, 0.7), or null for a random one"
+            )
 
 
 @dataclass(frozen=True)
@@ -195,6 +211,13 @@ class Stage2:
         "alpha_fair_dwa"
     )
     balancing_options: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.balancing == "fairgrad" and self.optimisation.precision == "16-mixed":
+            raise ValueError(
+                "balancing fairgrad takes gradients of its own, of losses without the scale that "
+                "16-mixed needs: set optimisation.precision to bf16-mixed or 32-true"
+            )
 
 
 @dataclass(frozen=True)

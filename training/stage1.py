@@ -2,10 +2,10 @@
 
     python -m training.stage1 --recipe mfnet --data mfnet=/data/ir_seg_dataset --out runs/stage1
 
-Patches of both images are hidden behind noise, none in both; encoder and fusion decoder
-reconstruct the two from what is left (Eq. 10 to 13). Writes `model.safetensors`, from which
-`python -m training.stage2 --start` takes what Algorithm 1 names. The deeper trunk stages and their
-CAMs, which the reconstruction does not use, are not built.
+Patches of both images are hidden behind noise, none in both (`training.masking`); encoder and
+fusion decoder reconstruct the two from what is left (Eq. 10 to 13). Writes `model.safetensors`,
+from which `python -m training.stage2 --start` takes what Algorithm 1 names. The deeper trunk
+stages and their CAMs, which the reconstruction does not use, are not built.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def validate(
     return Evaluation({"hidden_error": (total[0] / total[1].clamp_min(1)).item()}, pictures)
 
 
-def write(run: Run, scores: dict[str, float]) -> None:
+def write(run: Run, scores: dict[str, float], file: str = "model.safetensors") -> None:
     """Write the network as a model file without segmentation."""
     recipe = run.recipe
     info = ModelInfo(
@@ -135,7 +135,7 @@ def write(run: Run, scores: dict[str, float]) -> None:
         scores=scores,
         licence=recipe.licence,
     )
-    save_weights(run.out / "model.safetensors", run.result, info)  # type: ignore[arg-type]
+    save_weights(run.out / file, run.result, info)  # type: ignore[arg-type]
 
 
 def describe(run: Run) -> dict[str, Any]:
@@ -215,7 +215,8 @@ def train(
     run = setup(fabric, learner, recipe, "stage1", out, len(crops), resume=resume)
     if recipe.cache:
         preload(datasets)
-    return fit(run, crops, partial(validate, recipe, evaluation), write, on_step)
+    names = ["-hidden_error"]
+    return fit(run, crops, partial(validate, recipe, evaluation), write, names, on_step)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -26,7 +26,7 @@ from mafs_ros.labels import ClassTable
 from mafs_ros.metrics import FUSION_METRICS
 from mafs_ros.model.mafs import Mafs, MafsOutput, luminance
 from mafs_ros.model.weights import ModelInfo, save_weights
-from training import balancing
+from training.balancing import FairGrad, make_balancing
 from training.batches import Batch, Crops, full_precision, images, open_sources, preload
 from training.datasets import IGNORE, Dataset, Sample
 from training.evaluate import Prediction, empty_scores, predict_with_network, teacher_image
@@ -47,17 +47,11 @@ from training.teacher import (
     label_tiles,
     load_teacher,
     segmentation_loss,
+    segmentation_names,
     segmentation_scores,
 )
 from training.teachers import Teacher
-from training.trainer import (
-    Evaluation,
-    Learner,
-    Run,
-    fit,
-    make_fabric,
-    setup,
-)
+from training.trainer import Evaluation, Learner, Run, fit, make_fabric, setup
 
 PICTURES = 4
 TASKS = ("fusion", "segmentation")
@@ -70,6 +64,8 @@ class JointLearner(Learner):
     teacher_images: what the teacher sees, see `TeacherTraining`.
     """
 
+    network: Mafs
+
     def __init__(
         self, network: Mafs, teacher: Teacher | None, teacher_images: str, stage: Stage2
     ) -> None:
@@ -78,7 +74,8 @@ class JointLearner(Learner):
         self.teacher = teacher
         self.teacher_images = teacher_images
         self.stage = stage
-        self.balance = make_balancing(stage, tasks_of(network))
+        tasks = tasks_of(network)
+        self.balance = make_balancing(stage.balancing, stage.balancing_options, tasks)
         self.learns = teacher is not None and stage.teacher == "joint"
         self._shared: list[nn.Parameter] | None = None
         if teacher is not None:
@@ -113,7 +110,7 @@ class JointLearner(Learner):
 
     def shared_parameters(self, losses: Mapping[str, Tensor]) -> list[nn.Parameter]:
         """The parameters that all tasks use; found once, and only where balancing needs them."""
-        if not isinstance(self.balance, balancing.FairGrad):
+        if not isinstance(self.balance, FairGrad):
             return []
         if self._shared is None:
             parameters = [p for p in self.network.parameters() if p.requires_grad]
@@ -134,21 +131,6 @@ def tasks_of(network: Mafs) -> tuple[str, ...]:
     """The tasks that a network is built for."""
     built = (network.config.fusion, network.config.segmentation)
     return tuple(task for task, has in zip(TASKS, built, strict=True) if has)
-
-
-def make_balancing(stage: Stage2, tasks: Sequence[str]) -> nn.Module:
-    """The balancing of a recipe. Raises ValueError for options that it does not have."""
-    kinds: dict[str, Any] = {
-        "equal": balancing.Equal,
-        "uncertainty": partial(balancing.Uncertainty, tasks),
-        "fairgrad": balancing.FairGrad,
-        "dwa": partial(balancing.DynamicWeightAverage, tasks),
-        "alpha_fair_dwa": partial(balancing.AlphaFairDwa, tasks),
-    }
-    try:
-        return kinds[stage.balancing](**stage.balancing_options)
-    except TypeError as error:
-        raise ValueError(f"stage2.balancing_options of {stage.balancing}: {error}") from None
 
 
 def in_full_precision(output: MafsOutput) -> MafsOutput:
@@ -244,6 +226,17 @@ def picture_row(sample: Sample, prediction: Prediction, table: ClassTable | None
     return row
 
 
+def score_names(network: Mafs, datasets: Sequence[Dataset]) -> list[str]:
+    """What `validate` can score; first that by which weights are kept as the best."""
+    names = []
+    table = next((d.class_table for d in datasets if d.class_table is not None), None)
+    if network.config.segmentation and table is not None:
+        names += segmentation_names(table.names)
+    if network.config.fusion:
+        names += ["VIF", *(name for name in FUSION_METRICS if name != "VIF")]
+    return names
+
+
 def mean_fusion_scores(fabric: Fabric, per_image: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Mean of each fusion score over the images of all processes that have it, else NaN."""
     sums = np.zeros((2, len(FUSION_METRICS)))
@@ -256,7 +249,9 @@ def mean_fusion_scores(fabric: Fabric, per_image: Sequence[Mapping[str, Any]]) -
     return dict(zip(FUSION_METRICS, (total[0] / total[1]).tolist(), strict=True))
 
 
-def write(run: Run, scores: dict[str, float], start: Path | None) -> None:
+def write(
+    run: Run, scores: dict[str, float], file: str = "model.safetensors", *, start: Path | None
+) -> None:
     """Write the network as the model file that the node runs."""
     recipe = run.recipe
     training = describe(run)
@@ -271,7 +266,7 @@ def write(run: Run, scores: dict[str, float], start: Path | None) -> None:
         scores={name: round(value, 5) for name, value in scores.items() if value == value},
         licence=recipe.licence,
     )
-    save_weights(run.out / "model.safetensors", run.result, info)  # type: ignore[arg-type]
+    save_weights(run.out / file, run.result, info)  # type: ignore[arg-type]
 
 
 def make_learner(
@@ -329,7 +324,9 @@ def train(
     run = setup(fabric, learner, recipe, "stage2", out, len(crops), resume=resume)
     if recipe.cache:
         preload(datasets)
-    return fit(run, crops, partial(validate, evaluation), partial(write, start=start), on_step)
+    names = score_names(learner.network, evaluation)
+    writes = partial(write, start=start)
+    return fit(run, crops, partial(validate, evaluation), writes, names, on_step)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from training.checkpoint import flatten
 from training.recipe import CONFIGS, Recipe, load_recipe, parse, read_yaml
-from training.trainer import flatten
 
 STUDIES = CONFIGS / "studies"
 Stage = Literal["stage1", "teacher", "stage2"]

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_reduce
 
+from mafs_ros.model.layers import at_least_fp32
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -22,12 +24,13 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         world = distributed.get_world_size()
-        mean = all_reduce(x.mean((0, 2, 3))) / world
-        centred = x - mean[:, None, None]
+        full = at_least_fp32(x)  # of half precision under autocast
+        mean = all_reduce(full.mean((0, 2, 3))) / world
+        centred = full - mean[:, None, None]
         variance = all_reduce(centred.square().mean((0, 2, 3))) / world
         self._update_statistics(mean.detach(), variance.detach(), world * x.numel() // x.shape[1])
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
     @torch.no_grad()
     def _update_statistics(self, mean: Tensor, variance: Tensor, count: int) -> None:

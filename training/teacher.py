@@ -132,14 +132,13 @@ def segmentation_scores(fabric: Fabric, matrix: ConfusionMatrix) -> dict[str, fl
 
 def iou_scores(matrix: ConfusionMatrix) -> dict[str, float]:
     """Both means and the IoU per class by name, in 0..1; NaN where there is none."""
-    return {
-        "mIoU": matrix.miou(),
-        "mIoU_without_background": matrix.miou(background=False),
-        **{
-            f"IoU_{name}": float(value)
-            for name, value in zip(matrix.class_names, matrix.iou(), strict=True)
-        },
-    }
+    values = [matrix.miou(), matrix.miou(background=False), *map(float, matrix.iou())]
+    return dict(zip(segmentation_names(matrix.class_names), values, strict=True))
+
+
+def segmentation_names(classes: Sequence[str]) -> list[str]:
+    """Names of what `iou_scores` gives for these classes."""
+    return ["mIoU", "mIoU_without_background", *(f"IoU_{name}" for name in classes)]
 
 
 def label_tiles(
@@ -177,7 +176,7 @@ def load_teacher(path: Path | str) -> tuple[Teacher, dict[str, Any]]:
     return teacher.eval(), about
 
 
-def write(run: Run, scores: dict[str, float]) -> None:
+def write(run: Run, scores: dict[str, float], file: str = FILE) -> None:
     """Write the teacher."""
     recipe = run.recipe
     about = {
@@ -187,7 +186,7 @@ def write(run: Run, scores: dict[str, float]) -> None:
         "training": describe(run),
         "scores": {name: value for name, value in scores.items() if value == value},
     }
-    save_teacher(run.out / FILE, run.result, about)
+    save_teacher(run.out / file, run.result, about)
 
 
 def train(
@@ -247,7 +246,8 @@ def train_on(
     run = setup(fabric, learner, recipe, "teacher", out, len(crops), resume=resume)
     if recipe.cache:
         preload(datasets)
-    return fit(run, crops, partial(validate, learner, evaluation), write, on_step)
+    names = segmentation_names(recipe.class_table.names) if evaluation else []
+    return fit(run, crops, partial(validate, learner, evaluation), write, names, on_step)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

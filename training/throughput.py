@@ -22,10 +22,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from training.batches import Crops, Order, make_loader, open_sources, preload
+from training.optimisation import make_optimizer
 from training.program import report_errors
 from training.recipe import Recipe, add_recipe_arguments, data_folders, recipe_of
 from training.stage2 import make_learner
-from training.trainer import make_fabric, make_optimizer, setup, train_step
+from training.trainer import make_fabric, setup, train_step
 
 MANY = 10**6  # steps: more than anybody waits for
 Steps = Iterator[None]  # each item is one step done

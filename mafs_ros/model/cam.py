@@ -12,6 +12,7 @@ from mafs_ros.model.layers import (
     pixel_rows,
     pool_factor,
     pooled,
+    without_autocast,
 )
 
 
@@ -46,7 +47,8 @@ class DeepFusion(nn.Module):
         factor = pool_factor(x, self.pool)
         # The energy is beyond half precision.
         rows = at_least_fp32(pixel_rows(pooled(x, factor))) * factor
-        energy = rows.transpose(1, 2) @ rows
+        with without_autocast(x.device.type):
+            energy = rows.transpose(1, 2) @ rows
         attention = torch.softmax(energy.amax(-1, keepdim=True) - energy, -1)
         return attention.to(x.dtype)
 

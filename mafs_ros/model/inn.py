@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mafs_ros.model.config import MafsConfig
-from mafs_ros.model.layers import at_least_fp32, conv
+from mafs_ros.model.layers import at_least_fp32, conv, without_autocast
 
 
 class DenseRefinement(nn.Module):
@@ -59,7 +59,8 @@ class InvertibleConv(nn.Module):
         """Return W [width, width]."""
         lower = self.lower.tril(-1) + torch.eye(len(self.lower), device=self.lower.device)
         upper = self.upper.triu(1) + torch.diag(self.sign * self.log_diagonal.exp())
-        return self.permutation @ lower @ upper
+        with without_autocast(lower.device.type):
+            return self.permutation @ lower @ upper
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat(self.halves(x), 1)
@@ -83,6 +84,8 @@ class HalfInstanceNorm(nn.Module):
         self.rest = width - width // 2
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dtype.itemsize < 4:  # autocast: a square may be beyond half precision
+            return self(x.float()).to(x.dtype)
         mean = x.mean((2, 3), keepdim=True)
         variance = (x - mean).square().mean((2, 3), keepdim=True)
         half = len(self.weight)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -79,6 +81,8 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dtype.itemsize < 4:  # autocast: a square may be beyond half precision
+            return self(x.float()).to(x.dtype)
         # Written out: engines copy the map twice for a layer norm over the first axis.
         centred = x - x.mean(1, keepdim=True)
         scale = torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-5)
@@ -98,6 +102,20 @@ def spatial_mean(x: Tensor) -> Tensor:
 def at_least_fp32(x: Tensor) -> Tensor:
     """Return half precision as fp32, anything else as it is."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def without_autocast(device_type: str) -> AbstractContextManager[object]:
+    """Return a context in which products of fp32 tensors are of fp32, under autocast too.
+
+    Nothing where autocast is off or a graph is exported: a context would become part of it.
+    """
+    if (
+        torch.compiler.is_exporting()
+        or not torch.amp.is_autocast_available(device_type)  # device "meta"
+        or not torch.is_autocast_enabled(device_type)
+    ):
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)
 
 
 def pixel_rows(x: Tensor) -> Tensor:

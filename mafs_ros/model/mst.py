@@ -23,6 +23,7 @@ from mafs_ros.model.layers import (
     pooled,
     resize,
     scale_size,
+    without_autocast,
 )
 
 
@@ -52,7 +53,9 @@ class ChannelAttention(nn.Module):
         # In fp32, whatever the features are: the sums over a map are beyond half precision.
         query, key = (at_least_fp32(pixel_rows(part)) for part in (query, key))
         lengths = [rows.norm(dim=1).clamp_min(1e-12) for rows in (query, key)]
-        similarity = query.transpose(1, 2) @ key / (lengths[0][:, :, None] * lengths[1][:, None])
+        with without_autocast(x.device.type):
+            products = query.transpose(1, 2) @ key
+        similarity = products / (lengths[0][:, :, None] * lengths[1][:, None])
         attention = torch.softmax(self._within_heads(similarity), -1).to(x.dtype)
         # Projection and attention both mix channels: multiplied first, they pass the map once.
         mixing = self.project.weight.flatten(1) @ attention

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mafs_ros.model.layers import ChannelNorm, resize
+from mafs_ros.model.layers import ChannelNorm, resize, without_autocast
 from training.teachers.mit import (
     DropPath,
     MixFeedForward,
@@ -206,7 +205,7 @@ class MatrixFactorisation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # The updates divide small products by small products: half precision would break them.
-        with _full_precision(x.device.type):
+        with without_autocast(x.device.type):
             features = x.flatten(2).float()  # [B, C, N], bases [B, C, R], codes [B, N, R]
             bases = F.normalize(self._initial_bases(features), dim=1)
             codes = (features.mT @ bases).softmax(-1)
@@ -223,12 +222,6 @@ class MatrixFactorisation(nn.Module):
         generator = torch.Generator().manual_seed(NMF_SEED)
         bases = torch.rand(1, channels, self.rank, generator=generator, device="cpu")
         return bases.to(features.device).expand(batch, -1, -1)
-
-
-def _full_precision(device_type: str) -> AbstractContextManager[object]:
-    if not torch.amp.is_autocast_available(device_type):  # device "meta"
-        return nullcontext()
-    return torch.autocast(device_type, enabled=False)
 
 
 def _update(factor: Tensor, target: Tensor, other: Tensor) -> Tensor:
