@@ -25,9 +25,10 @@ from mafs_ros.files import prepare_output_folder, write_bytes
 from mafs_ros.metrics import ConfusionMatrix, FusionScores
 from training.batches import open_sources
 from training.datasets import Dataset
-from training.evaluate import mean_saturation, predict_with_network
+from training.evaluate import predict_with_network
 from training.recipe import Recipe, Source
 from training.scores import Scores, empty_scores
+from training.tables import mean_saturation
 from training.teacher import iou_scores
 
 FILE = "scores.json"

@@ -15,15 +15,15 @@ import yaml
 
 from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL
 from training.datasets import Dataset
-from training.evaluate import (
+from training.final_scores import UsedData
+from training.recipe import Optimisation, Recipe, Source
+from training.scores import Scores
+from training.tables import (
     SATURATED_PROTOCOL,
     fusion_table,
     markdown,
     segmentation_table,
 )
-from training.final_scores import UsedData
-from training.recipe import Optimisation, Recipe, Source
-from training.scores import Scores
 from training.worst_frames import Failure
 
 PSEUDO_LABELLED = ("street_rgbt", "fusion_pairs")

@@ -14,7 +14,6 @@ from mafs_ros.engine.fingerprint import file_hash
 from mafs_ros.files import write_bytes
 from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL
 from mafs_ros.model.weights import load_weights, save_weights
-from training.evaluate import SATURATED_PROTOCOL
 from training.final_scores import (
     UsedData,
     flat_scores,
@@ -25,6 +24,7 @@ from training.final_scores import (
 )
 from training.model_card import PSEUDO_NOTE, StageReport, TestReport, labels_of, model_card
 from training.recipe import Recipe
+from training.tables import SATURATED_PROTOCOL
 from training.worst_frames import worst_frames, write_failures, write_grid
 
 MODEL = "model.safetensors"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from mafs_ros.files import write_bytes
 from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL
-from training.evaluate import markdown
 from training.study_chart import chart
 from training.study_plan import Row, Study
+from training.tables import markdown
 
 Results = dict[str, dict[int, dict[str, float]]]  # row -> seed -> score -> value
 # Of Tables IX to XII; IoU per class follows.
