@@ -306,6 +306,20 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint(
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_a_run_that_is_cut_while_it_saves_has_written_its_model(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be done by its checkpoint, and never write it."""
+
+    def cut(run: trainer.Run) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "save_checkpoint", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train(street, tmp_path)
+    load_weights(tmp_path / "model.safetensors")
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(street: Path, tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match="step 1: .* is not finite.* Lower the learning"):
         train(street, tmp_path, "stage1.intensity_weight=.inf")

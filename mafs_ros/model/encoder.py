@@ -16,7 +16,6 @@ from mafs_ros.model.layers import conv, resize
 from mafs_ros.model.phf import AddedFusion, ProgressiveFusion
 from mafs_ros.model.sfe import ShallowFeatures
 
-
 DEEP = (6, 5, 4, 3)
 
 
