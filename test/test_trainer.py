@@ -267,6 +267,20 @@ def test_the_best_weights_are_kept(
         assert (steps_of(checkpoint.BEST), steps_of("model.safetensors")) == (best, steps)
 
 
+def test_a_run_that_is_cut_while_it_saves_has_written_its_model(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be done by its checkpoint, and never write it."""
+
+    def cut(run: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save_checkpoint", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train(street, tmp_path)
+    load_weights(tmp_path / "model.safetensors")
+
+
 def test_logs_forget_what_came_after_the_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "losses.csv"
     for step in (1, 2, 3):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from mafs_ros.benchmark.report import WIDTH, svg, text
 from mafs_ros.report_charts import ticks, widened
 
-LABELS, GAP, TOP, LINE, BOTTOM = 170, 12, 44, 22, 46
+LABELS, GAP, TOP, LINE, BOTTOM = 170, 12, 44, 22, 28
 COLOUR, PAPER, GREY = "#0969da", "#9a6700", "#d0d7de"
 # Difference, half the width of its interval, the paper's difference.
 Point = tuple[float, float, float]
@@ -27,8 +27,9 @@ def chart(rows: Sequence[str], differences: Mapping[str, Mapping[str, Point]], b
         left = LABELS + index * width
         parts += _panel(name, rows, points, left, left + width - GAP)
     parts.append(text(LABELS, 14, f"difference to {html.escape(base)} and 95 % interval", "start"))
-    parts.append(f'<circle cx="{WIDTH - 150}" cy="10" r="4" fill="none" stroke="{PAPER}"/>')
-    parts.append(text(WIDTH - 140, 14, "the paper's difference", "start"))
+    if any(not math.isnan(p[2]) for points in differences.values() for p in points.values()):
+        parts.append(f'<circle cx="{WIDTH - 150}" cy="10" r="4" fill="none" stroke="{PAPER}"/>')
+        parts.append(text(WIDTH - 140, 14, "the paper's difference", "start"))
     return svg("\n".join(parts), height=height)
 
 

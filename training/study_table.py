@@ -174,7 +174,8 @@ def report(
             lines.append(["", f"- {study.base}", *map(_difference, columns, own)])
         if row.paper:
             lines.append(["", "paper", *map(_paper, columns, own)])
-    table = markdown(["Model", "", *(name.removeprefix("IoU_") for name in columns)], lines)
+    heading = [name.removeprefix("IoU_").replace("_teacher", " of teacher") for name in columns]
+    table = markdown(["Model", "", *heading], lines)
     runs = ", ".join(f"{row.name} {len(results.get(row.name, {}))}" for row in study.rows)
     parts = [
         f"# {study.about or study.recipe}",
