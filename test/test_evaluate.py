@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,10 +14,16 @@ from layouts import make_layout
 from mafs_ros.engine import create_engine
 from mafs_ros.files import write_png
 from mafs_ros.labels import load_class_table
-from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, FusionScores, luminance
+from mafs_ros.metrics import (
+    PROTOCOL,
+    SEGMENTATION_PROTOCOL,
+    ConfusionMatrix,
+    FusionScores,
+    luminance,
+)
 from mafs_ros.model import build_model
 from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
-from training import evaluate
+from training import evaluate, tables
 from training.baselines import fuse_plainly
 from training.datasets import open_dataset
 from training.teacher import load_teacher, save_teacher
@@ -123,7 +130,7 @@ def test_saturated_share_beside_that_of_the_brighter_source() -> None:
         rgb = np.repeat(visible[..., None], 3, axis=2)
         sample = evaluate.Sample("a", rgb, thermal)
         scores.accumulate(sample, evaluate.Prediction(fused, None))
-    text = evaluate.fusion_table({"ours": scores})
+    text = tables.fusion_table({"ours": scores})
     assert rows(text)["ours"][-2:] == [f"{100 * 1.5 / 48:.3f}", f"{100 * 6 / 48:.3f}"]
 
 
@@ -191,8 +198,21 @@ def test_labels_as_predicted_score_100() -> None:
     sample = evaluate.Sample("a", np.zeros((48, 48, 3), np.uint8), labels, labels)
     scores.accumulate(sample, evaluate.Prediction(None, labels))
     assert scores.segmentation is not None
-    text = evaluate.segmentation_table({"perfect": scores.segmentation})
+    text = tables.segmentation_table({"perfect": scores.segmentation})
     assert rows(text)["perfect"] == ["100.0"] * 4 + ["100.00", "100.00"]
+
+
+def test_the_table_names_the_classes_without_labels() -> None:
+    """Once for methods on the same labels, else for each row that lacks some."""
+    no_bike, all_classes = np.array([[0, 1, 2]], np.uint8), np.array([[0, 1, 2, 3]], np.uint8)
+    matrices = {name: ConfusionMatrix(STREET.names) for name in ("a", "b")}
+    for matrix in matrices.values():
+        matrix.accumulate(no_bike, no_bike)
+    lines = tables.segmentation_table(matrices).splitlines()
+    assert lines[4:] == ["absent from the labels: bike"]
+    matrices["b"].accumulate(all_classes, all_classes)
+    lines = tables.segmentation_table(matrices).splitlines()
+    assert lines[4:] == ["absent from the labels of a: bike"]
 
 
 def test_teacher_images() -> None:
@@ -243,3 +263,31 @@ def test_errors_name_what_to_do(street: Path, weights: Path, tmp_path: Path, cap
 def test_a_teacher_is_read_back(teacher: Path) -> None:
     loaded, about = load_teacher(teacher)
     assert about["name"] == "segnext-t" and not loaded.training
+
+
+def test_rows_of_dead_cameras(
+    street: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As if the image of one camera were black in the files; the fused image has no score then."""
+    data = f"street_rgbt={street}"
+    options = ("--weights", weights, "--name", "ours", "--data", data, "--labels", "network")
+    table = rows(report(capsys, *options, "--dead"))
+    assert [name for name in table if name.startswith("ours")] == [
+        "ours",
+        "ours, rgb black",
+        "ours, thermal black",
+    ]
+    network, _ = load_weights(weights)
+    expected = evaluate.score(
+        open_dataset("street_rgbt", street, "test"),
+        lambda sample: evaluate.predict_with_network(
+            network, replace(sample, rgb=np.zeros_like(sample.rgb))
+        ),
+        STREET,
+    )
+    assert expected.segmentation is not None
+    shown = [float(value) for value in table["ours, rgb black"][:4]]
+    np.testing.assert_allclose(shown, 100 * expected.segmentation.iou(), atol=0.051)
+    wrong = ["--baselines", "--dead", "--data", data]
+    assert evaluate.main(wrong) == 1
+    assert "give --weights FILE" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from mafs_ros.complexity import count
 from mafs_ros.model import PRESETS, Mafs, MafsConfig, build_model
 from mafs_ros.model.backbones import build_backbone, load_imagenet
 from mafs_ros.model.dem import ModalityInteraction
-from mafs_ros.model.inn import HalfInstanceNorm, InvertibleConv
+from mafs_ros.model.inn import FusionDecoder, HalfInstanceNorm, InvertibleConv
 from mafs_ros.model.layers import ConvNorm
 
 SMALL = {"backbone": "resnet50"}  # the paper's network with the smallest trunk, for shapes
@@ -95,7 +96,12 @@ ABLATIONS = {
     "no PHF": {"phf": False},
     "no fusion modules": {"dem_levels": (), "cam": False, "afm": False, "phf": False},
     "no MST": {"mst": False},
-    "no INN": {"inn_blocks": 0, "inn_skip": 0},
+    "no INN": {"inn_blocks": 0},
+    "F6 to F3": {"phf_levels": (6, 5, 4, 3)},
+    "no deep features, fusion only": {"phf_levels": (), "segmentation": False},
+    "F3 alone": {"deep_only": True},
+    "F3 alone, fusion only": {"deep_only": True, "segmentation": False},
+    "plain": {"phf": False, "phf_levels": (), "inn_blocks": 0, "mst": False},
     "fusion only": {"segmentation": False},
     "segmentation only": {"fusion": False},
 }
@@ -108,12 +114,55 @@ def test_every_ablation_trains_every_parameter(name: str, preset: str) -> None:
     small = SMALL if preset == "mafs" else {}
     network = build_model(preset, 5, **small, **ABLATIONS[name]).train()
     output = network(*pair(2, 64, 64))
-    assert (output.fused is None) == (name == "segmentation only")
-    assert (output.logits is None) == (name == "fusion only")
+    assert (output.fused is None) == (not network.config.fusion)
+    assert (output.logits is None) == (not network.config.segmentation)
     maps = [m for m in (output.fused, output.logits, *output.aux) if m is not None]
     torch.stack([m.square().mean() for m in maps]).sum().backward()
     without = [n for n, p in network.named_parameters() if p.grad is None]
     assert without == []
+
+
+@pytest.mark.parametrize(
+    ("levels", "read"), [((6, 5, 4, 3), 6), ((5, 4, 3), 5), ((4,), 4), ((3,), 3), ((), 2)]
+)
+def test_the_fused_image_depends_on_the_levels_that_feed_phf(levels, read) -> None:
+    """CAM's output of a level is set to 0: the image changes where that level feeds PHF."""
+    torch.manual_seed(0)
+    network = build_model("mafs-lite", 4, phf_levels=levels).eval()
+    images = pair(1, 64, 64)
+    with torch.no_grad():
+        whole = network(*images).fused
+        for level, module in enumerate(network.encoder.deep_fusion, 3):
+            with module.register_forward_hook(lambda module, inputs, output: 0 * output):
+                changes = not torch.equal(network(*images).fused, whole)
+            assert changes == (level in levels), level
+        alone = build_model("mafs-lite", 4, phf_levels=levels, segmentation=False).eval()
+        assert len(alone.encoder.deep_fusion) == read - 2
+        own = network.state_dict()
+        alone.load_state_dict({key: own[key] for key in alone.state_dict()})
+        assert torch.equal(alone(*images).fused, whole)
+
+
+def test_deep_only_reads_no_shallow_feature() -> None:
+    names = dict(build_model("mafs-lite", 4, deep_only=True).named_parameters())
+    assert "encoder.project.weight" in names
+    assert not [name for name in names if re.search("stem_fusion|detail_fusion|progr", name)]
+
+
+@pytest.mark.parametrize(("blocks", "maps"), [(0, 1), (1, 2), (2, 2), (5, 4)])
+def test_the_last_invertible_block_is_always_gathered(blocks: int, maps: int) -> None:
+    with torch.device("meta"):
+        decoder = FusionDecoder(MafsConfig(inn_blocks=blocks))
+    assert decoder.gather.in_channels == 32 * maps
+    assert blocks - decoder.skip == maps - 1
+
+
+@pytest.mark.parametrize("levels", [(3, 4), (2,), (7, 3), (3, 3), 3])
+def test_levels_that_cannot_feed_phf_are_named(levels) -> None:
+    with pytest.raises(ValueError, match=r"phf_levels is .*: expected a list of some of 6, 5, 4"):
+        build_model("mafs-lite", 4, phf_levels=levels)
+    with pytest.raises(ValueError, match="deep_only needs a deep feature"):
+        build_model("mafs-lite", 4, phf_levels=(), deep_only=True)
 
 
 def test_single_tasks_skip_what_they_do_not_need() -> None:

@@ -48,6 +48,7 @@ def tiny(*extra: str, steps: int = 2) -> Recipe:
         [
             *(f"stage2.optimisation.{name}={value}" for name, value in plan.items()),
             "train=[{kind: street_rgbt}]",
+            "evaluation=[{kind: street_rgbt, split: val}]",
             "stage2.distillation=none",
             "augmentation.crop=64",
             "imagenet=null",
@@ -159,19 +160,69 @@ def test_a_teacher_stays_as_it_is_unless_joint(tmp_path: Path, learns: bool) -> 
     assert all((p.grad is not None) == learns for p in learner.teacher.parameters())
 
 
-def test_first_weights_come_from_stage_1_or_an_earlier_stage_2(tmp_path: Path) -> None:
-    table = tiny().class_table
-    for name, config in (("one", {"segmentation": False}), ("two", {})):
-        torch.manual_seed(7)
-        other = build_model("mafs-lite", num_classes=4, auxiliary=False, **config)
-        info = ModelInfo("mafs-lite", config, table.to_dict())
-        save_weights(tmp_path / f"{name}.safetensors", other, info)
-    fresh, encoder = stage2.make_learner(tiny()).network.state_dict(), "encoder."
-    for name in ("one", "two"):
-        path = tmp_path / f"{name}.safetensors"
-        taken, own = load_weights(path)[0].state_dict(), stage2.make_learner(tiny(), path)
-        for key, value in own.network.state_dict().items():
-            from_file = key in taken and (name == "two" or key.startswith(encoder))
-            assert torch.equal(value, taken[key] if from_file else fresh[key]), key
+def random_file(path: Path, **config: object) -> dict[str, torch.Tensor]:
+    """A model file of random entries, so that none is what another network begins with."""
+    other = build_model("mafs-lite", num_classes=4, auxiliary=False, **config)
+    generator = torch.Generator().manual_seed(7)
+    weights = {
+        key: torch.rand(value.shape, generator=generator) if value.is_floating_point() else value
+        for key, value in other.state_dict().items()
+    }
+    other.load_state_dict(weights)
+    save_weights(path, other, ModelInfo("mafs-lite", config, tiny().class_table.to_dict()))
+    return weights
+
+
+def test_stage_2_takes_from_stage_1_what_algorithm_1_names(tmp_path: Path) -> None:
+    """SFE, AFM, PHF, backbone and CAM; DEM, refinement and both decoders start anew."""
+    everywhere = {"dem_levels": [0, 1, 2, 3]}
+    path = tmp_path / "one.safetensors"
+    first = random_file(path, segmentation=False, **everywhere)
+    recipe = tiny(f"network.dem_levels={everywhere['dem_levels']}")
+    fresh = stage2.make_learner(recipe).network.state_dict()
+    own = stage2.make_learner(recipe, path).network.state_dict()
+    floats = [key for key, value in own.items() if value.is_floating_point()]
+    taken = [key for key in floats if key in first and torch.equal(own[key], first[key])]
+    assert {".".join(key.split(".")[:2]) for key in taken} == {
+        *("encoder.visible_sfe", "encoder.infrared_sfe"),
+        *("encoder.stem_fusion", "encoder.detail_fusion"),
+        *("encoder.stem_progressive", "encoder.detail_progressive"),
+        *("encoder.visible_trunk", "encoder.infrared_trunk"),
+        "encoder.deep_fusion",
+    }
+    rest = set(floats) - set(taken)
+    assert all(torch.equal(own[key], fresh[key]) for key in rest)
+    in_stage1 = {".".join(key.split(".")[:2]) for key in rest & first.keys()}
+    assert {"encoder.interaction", "encoder.refinement"} < in_stage1
+    assert all(name.startswith("fusion_decoder.") for name in in_stage1 if "encoder" not in name)
+    # Whole modules: of the trunks and CAM that which stage 1 trains, its first stage.
+    assert not {key for key in rest & first.keys() if "trunk" in key or "deep_fusion" in key}
+    assert {key.split(".")[2] for key in taken if "deep_fusion" in key} == {"0"}
     with pytest.raises(ValueError, match="do not fit this network"):
-        stage2.make_learner(tiny("network.fusion_width=64"), tmp_path / "one.safetensors")
+        stage2.make_learner(tiny("network.fusion_width=64"), path)
+
+
+def test_stage_2_goes_on_from_all_of_an_earlier_stage_2(tmp_path: Path) -> None:
+    earlier = random_file(tmp_path / "two.safetensors")
+    fresh = stage2.make_learner(tiny()).network.state_dict()
+    own = stage2.make_learner(tiny(), tmp_path / "two.safetensors").network.state_dict()
+    for key, value in own.items():  # auxiliary heads are not in the file
+        assert torch.equal(value, earlier.get(key, fresh[key])), key
+
+
+def test_stage_1_gives_the_deeper_stages_no_gradient() -> None:
+    """Why it is built without them: what it reconstructs from ends with F3."""
+    network = tiny("network.auxiliary=false").build_network()
+    visible, infrared = torch.rand(2, 3, 64, 64), torch.rand(2, 1, 64, 64)
+    network(visible, infrared).fused.square().mean().backward()
+    without = [name.split(".") for name, p in network.encoder.named_parameters() if p.grad is None]
+    assert {".".join(parts[: 3 if "trunk" in parts[0] else 2]) for parts in without} == {
+        *(f"{trunk}_trunk.stages.{n}" for trunk in ("visible", "infrared") for n in (1, 2, 3)),
+        *(f"deep_fusion.{n}" for n in (1, 2, 3)),
+        *(f"interaction.{n}" for n in (2, 3)),
+    }
+
+
+def test_options_of_another_balancing_are_refused() -> None:
+    with pytest.raises(ValueError, match="stage2.balancing_options of equal: "):
+        stage2.make_learner(tiny("stage2.balancing=equal", "stage2.balancing_options={alpha: 1}"))

@@ -11,18 +11,19 @@ import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mafs_ros.files import prepare_output_folder
-from training.recipe import Optimisation
+from training.recipe import Optimisation, Recipe
 from training.run import Run, Write
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.safetensors"
-STAGES = ("stage1", "teacher", "stage2")  # sections of a recipe
+STAGES = ("stage1", "fusion", "teacher", "stage2")  # sections of a recipe
 MARGIN_BYTES = 100 << 20  # logs and pictures
 # What a resumed run may have different: how long it is and what changes no number.
 MAY_CHANGE = (
@@ -30,6 +31,7 @@ MAY_CHANGE = (
     "cache",
     "about",
     "licence",
+    "tests",
     "optimisation.epochs",
     "optimisation.steps",
     "optimisation.evaluate_every",
@@ -93,10 +95,13 @@ def keep_best(run: Run, name: str, scores: Mapping[str, float], write: Write) ->
 
 
 def save(run: Run, scores: Mapping[str, float], write: Write) -> None:
-    """Write checkpoint and result on the first process; the others wait."""
+    """Write result and checkpoint on the first process; the others wait.
+
+    In this order, so that with the last checkpoint the result is there.
+    """
     if run.fabric.is_global_zero:
-        save_checkpoint(run)
         write(run, scores)
+        save_checkpoint(run)
     run.fabric.barrier()
 
 
@@ -105,7 +110,7 @@ def save_checkpoint(run: Run) -> None:
     state = {
         "step": run.step,
         "stage": run.stage,
-        "settings": json.dumps(settings(run)),
+        "settings": json.dumps(settings(run.recipe, run.stage)),
         "learner": run.learner.state_dict(),
         "average": None if run.average is None else run.average.state_dict(),
         "optimizer": run.optimizer.state_dict(),
@@ -127,21 +132,7 @@ def save_checkpoint(run: Run) -> None:
 
 def load_checkpoint(run: Run) -> None:
     """Restore a run in place. Raises ValueError where it is of another recipe or damaged."""
-    path = run.out / CHECKPOINT
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        then = json.loads(state["settings"])
-    except Exception as error:
-        raise ValueError(f"{path}: not a checkpoint of ours, or damaged: {error}") from error
-    if state["stage"] != run.stage:
-        raise ValueError(f"{path}: is of {state['stage']}, not of {run.stage}")
-    now = settings(run)
-    if changed := [key for key in then.keys() | now.keys() if then.get(key) != now.get(key)]:
-        lines = [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in sorted(changed)]
-        raise ValueError(
-            f"{path}: other settings than those of this run: {'; '.join(lines[:8])}. Resume with "
-            "the same recipe and overrides, or choose another --out"
-        )
+    state = read_checkpoint(run.out / CHECKPOINT, run.recipe, run.stage)
     run.learner.load_state_dict(state["learner"])
     if run.average is not None:
         run.average.load_state_dict(state["average"])
@@ -151,11 +142,30 @@ def load_checkpoint(run: Run) -> None:
     run.step = state["step"]
 
 
-def settings(run: Run) -> dict[str, Any]:
-    """Every setting that changes the numbers of this stage, `key.key` -> value."""
-    recipe = dataclasses.asdict(run.recipe)
-    stages = {name: recipe.pop(name) for name in STAGES}
-    flat = flatten({**recipe, **stages[run.stage]})
+def read_checkpoint(path: Path, recipe: Recipe, stage: str) -> dict[str, Any]:
+    """What `save_checkpoint` wrote. Raises ValueError where it is of other settings or damaged."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        then = json.loads(state["settings"])
+    except Exception as error:
+        raise ValueError(f"{path}: not a checkpoint of ours, or damaged: {error}") from error
+    if state["stage"] != stage:
+        raise ValueError(f"{path}: is of {state['stage']}, not of {stage}")
+    now = settings(recipe, stage)
+    if changed := [key for key in then.keys() | now.keys() if then.get(key) != now.get(key)]:
+        lines = [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in sorted(changed)]
+        raise ValueError(
+            f"{path}: other settings than those of this run: {'; '.join(lines[:8])}. Resume with "
+            "the same recipe and overrides, or choose another --out"
+        )
+    return state
+
+
+def settings(recipe: Recipe, stage: str) -> dict[str, Any]:
+    """Every setting that changes the numbers of a stage, `key.key` -> value."""
+    values = dataclasses.asdict(recipe)
+    stages = {name: values.pop(name) for name in STAGES}
+    flat = flatten({**values, **stages[stage]})
     flat = {key: value for key, value in flat.items() if key not in MAY_CHANGE}
     return json.loads(json.dumps(flat))
 

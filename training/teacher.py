@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from mafs_ros.files import write_bytes
 from mafs_ros.labels import ClassTable
+from mafs_ros.metrics import ConfusionMatrix
 from mafs_ros.model.mafs import Mafs
 from mafs_ros.model.weights import WeightsError, load_weights
 from training.batches import Batch, Crops, dtype_of, full_precision, images, open_sources, preload
@@ -118,20 +119,26 @@ def validate(
         scores.accumulate(sample, Prediction(None, predicted))
         if len(pictures) < PICTURES:
             pictures.append([as_bytes(image), *label_tiles(sample.labels, predicted, table)])
-    return Evaluation(segmentation_scores(fabric, scores.segmentation, table), pictures)
+    assert scores.segmentation is not None
+    return Evaluation(segmentation_scores(fabric, scores.segmentation), pictures)
 
 
-def segmentation_scores(fabric: Fabric, matrix: Any, table: ClassTable) -> dict[str, float]:
+def segmentation_scores(fabric: Fabric, matrix: ConfusionMatrix) -> dict[str, float]:
     """IoU per class and both means in 0..1 of the matrices of all processes together."""
     total: Any = fabric.all_reduce(torch.from_numpy(matrix.matrix), reduce_op="sum")
     matrix.matrix = np.asarray(total.cpu().numpy())
+    return iou_scores(matrix)
+
+
+def iou_scores(matrix: ConfusionMatrix) -> dict[str, float]:
+    """Both means and the IoU per class by name, in 0..1; NaN where there is none."""
     values = [matrix.miou(), matrix.miou(background=False), *map(float, matrix.iou())]
-    return dict(zip(segmentation_names(table), values, strict=True))
+    return dict(zip(segmentation_names(matrix.class_names), values, strict=True))
 
 
-def segmentation_names(table: ClassTable) -> list[str]:
-    """Names of what `segmentation_scores` gives."""
-    return ["mIoU", "mIoU_without_background", *(f"IoU_{name}" for name in table.names)]
+def segmentation_names(classes: Sequence[str]) -> list[str]:
+    """Names of what `iou_scores` gives for these classes."""
+    return ["mIoU", "mIoU_without_background", *(f"IoU_{name}" for name in classes)]
 
 
 def label_tiles(
@@ -189,8 +196,12 @@ def train(
     *,
     fusion: Path | None = None,
     resume: bool = False,
+    on_step: Callable[[], None] | None = None,
 ) -> dict:
-    """Train a teacher; returns the last scores. Raises ValueError or OSError before it starts."""
+    """Train a teacher; returns the last scores. on_step: see `fit`.
+
+    Raises ValueError or OSError before it starts.
+    """
     stage = recipe.teacher
     if (fusion is None) == (stage.images == "fused"):
         raise ValueError(
@@ -202,7 +213,9 @@ def train(
         raise ValueError(f"{fusion}: this network does not fuse")
     datasets = open_sources(recipe, recipe.train, folders)
     evaluation = open_sources(recipe, recipe.evaluation, folders)
-    return train_on(recipe, datasets, evaluation, out, fusion=network, resume=resume)
+    return train_on(
+        recipe, datasets, evaluation, out, fusion=network, resume=resume, on_step=on_step
+    )
 
 
 def train_on(
@@ -214,8 +227,9 @@ def train_on(
     fusion: Mafs | None = None,
     made: bool = False,
     resume: bool = False,
+    on_step: Callable[[], None] | None = None,
 ) -> dict:
-    """Train a teacher on open data sets; returns the last scores.
+    """Train a teacher on open data sets; returns the last scores. on_step: see `fit`.
 
     made: the visible images of the data sets are already what recipe.teacher.images says.
     Raises ValueError or OSError before it starts.
@@ -232,8 +246,8 @@ def train_on(
     run = setup(fabric, learner, recipe, "teacher", out, len(crops), resume=resume)
     if recipe.cache:
         preload(datasets)
-    names = segmentation_names(recipe.class_table)
-    return fit(run, crops, partial(validate, learner, evaluation), write, names)
+    names = segmentation_names(recipe.class_table.names) if evaluation else []
+    return fit(run, crops, partial(validate, learner, evaluation), write, names, on_step)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

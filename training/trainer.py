@@ -16,7 +16,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -118,11 +118,13 @@ def fit(
     validate: Validate,
     write: Write,
     names: Sequence[str] = (),
+    on_step: Callable[[], None] | None = None,
 ) -> dict[str, float]:
     """Train to the end; evaluates, logs and writes as the recipe says. Returns the last scores.
 
     write: called on the first process, at each checkpoint and for the best weights.
     names: the scores by which weights can be the best, see `best_score`.
+    on_step: called after each step and what is due with it.
     Raises FloatingPointError where a loss is not finite: the last checkpoint stays; ValueError
     for an unknown score.
     """
@@ -167,6 +169,8 @@ def fit(
             losses = TermSums()
         if saves:
             save(run, scores, write)
+        if on_step is not None:
+            on_step()
     progress.close()
     if logs is not None:
         logs.close()

@@ -29,13 +29,19 @@ class MafsConfig:
     attention_pool: the attention between channels (CAM, MST), which only needs sums over the map
         to find what is alike, takes them from the map averaged down by this factor (or by its
         half, .. where it does not divide the map).
-    phf: condition shallow features on deep ones by PHF; False adds them instead.
+    phf: condition finer features on coarser ones by PHF; False adds them instead.
+    phf_levels: deep features that PHF passes through before the shallow ones, coarse to fine:
+        some of 6 to 3 (F6 to F3), each conditioned on the one before. The paper has F3 alone;
+        () for none: then the fused image sees shallow features only.
+    deep_only: the last of these levels, by a 1x1 and resized, stands in for the shallow features
+        F2 and F1 too (model IX of the paper's Table IX).
     fusion_width, fusion_kernel: channels of the fusion branch, kernel of AFM and PHF.
     afm_layers, afm_reduction: convolutions per modality in AFM; how much narrower the bottleneck
         of its weights is.
     dsrm_blocks: convolutions of the densely connected refinement.
-    inn_blocks, inn_units, inn_skip: invertible blocks, convolution units per transform, and the
-        number of leading blocks whose output is not gathered at the end.
+    inn_blocks, inn_units, inn_skip: invertible blocks (0 for none), convolution units per
+        transform, and the number of leading blocks whose output is not gathered at the end; that
+        of the last always is.
     detail_skip: the fusion decoder also gathers the AFM features from before PHF, whose instance
         normalisation takes the absolute brightness out.
     linear_output: the fused luminance is the decoder's output clamped to 0..1; False squashes it
@@ -75,6 +81,8 @@ class MafsConfig:
     afm: bool = True
     attention_pool: int = 1
     phf: bool = True
+    phf_levels: tuple[int, ...] = (3,)
+    deep_only: bool = False
     fusion_width: int = 32
     fusion_kernel: int = 3
     afm_layers: int = 3

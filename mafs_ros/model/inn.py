@@ -152,15 +152,15 @@ class FusionDecoder(nn.Module):
     def __init__(self, config: MafsConfig) -> None:
         super().__init__()
         width = config.fusion_width
-        self.skip, self.stride = config.inn_skip, config.detail_stride
-        self.detail_skip = config.detail_skip
-        self.linear_output = config.linear_output
+        self.skip = min(config.inn_skip, max(config.inn_blocks - 1, 0))
+        self.stride = config.detail_stride
+        self.detail_skip, self.linear_output = config.detail_skip, config.linear_output
         self.blend = Blend() if config.blend else None
         self.blocks = nn.ModuleList(
             InvertibleBlock(width, config.inn_units, separable=config.separable)
             for _ in range(config.inn_blocks)
         )
-        gathered = 1 + config.inn_blocks - config.inn_skip + config.detail_skip
+        gathered = 1 + config.inn_blocks - self.skip + config.detail_skip
         self.gather = nn.Conv2d(width * gathered, width, 1)
         values = (2 if config.blend else 1) * self.stride**2
         self.output = nn.Conv2d(width, values, 3, padding=int(self.stride == 1))

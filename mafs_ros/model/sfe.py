@@ -13,15 +13,16 @@ class ShallowFeatures(nn.Module):
 
     image [B, inputs, H, W] in 0..1 -> (detail [B, detail_width, H/s, W/s],
     stem input [B, stem_width, H/2, W/2] or, without an own stem, the image itself),
-    where s is the config's `detail_stride`. Where nothing reads the detail features (no fusion,
-    no own stem) they are the image.
+    where s is the config's `detail_stride`. Where nothing reads the detail features (no own
+    stem, and no fusion or a deep_only one) they are the image.
     """
 
     def __init__(self, inputs: int, stem_width: int, config: MafsConfig) -> None:
         super().__init__()
         width, stride = config.detail_width, config.detail_stride
         layers: list[nn.Module] = []
-        for index in range(config.detail_layers if config.fusion or config.own_stem else 0):
+        read = config.own_stem or (config.fusion and not config.deep_only)
+        for index in range(config.detail_layers if read else 0):
             layers += [
                 _first_convolution(inputs, config) if index == 0 else conv(width, width),
                 nn.BatchNorm2d(width),

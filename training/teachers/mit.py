@@ -25,8 +25,15 @@ WIDTHS = {
     "b1": (64, 128, 320, 512),
     "b2": (64, 128, 320, 512),
     "b3": (64, 128, 320, 512),
+    "b5": (64, 128, 320, 512),
 }
-DEPTHS = {"b0": (2, 2, 2, 2), "b1": (2, 2, 2, 2), "b2": (3, 4, 6, 3), "b3": (3, 4, 18, 3)}
+DEPTHS = {
+    "b0": (2, 2, 2, 2),
+    "b1": (2, 2, 2, 2),
+    "b2": (3, 4, 6, 3),
+    "b3": (3, 4, 18, 3),
+    "b5": (3, 6, 40, 3),
+}
 HEADS = (1, 2, 5, 8)
 REDUCTIONS = (8, 4, 2, 1)  # of the side of the keys and values, per stage
 EXPANSION = 4
@@ -62,7 +69,7 @@ _RENAMES: tuple[tuple[str, str], ...] = (
 class MixTransformer(nn.Module):
     """The encoder: image [B, 3, H, W] to four maps of strides 4, 8, 16, 32 and `widths`.
 
-    size: b0 to b3. H and W are multiples of 32.
+    size: a key of WIDTHS. H and W are multiples of 32.
     """
 
     family = "MiT"

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mafs_ros.model.layers import ConvNorm, resize
 from training.teachers.mit import initialise_transformer
 
-DIMENSIONS = {"b0": 256, "b1": 256, "b2": 768, "b3": 768}
+DIMENSIONS = {"b0": 256, "b1": 256, "b2": 768, "b3": 768, "b5": 768}
 DROPOUT = 0.1
 
 
