@@ -177,17 +177,27 @@ def test_alpha_fair_dwa_by_hand() -> None:
     first.backward()
     assert a.grad is not None
     assert a.grad.item() == pytest.approx(0.3**-0.8)
-    # Second call: w of this loss over the one before, both alpha-fair; lambda has no gradient.
+    # What the second call sees, twice the first loss, weighs in the third; without a gradient.
+    second = balance(losses(2 * a, b))
+    assert second.item() == pytest.approx(5 * 0.6**0.2 + 5 * 2**0.2)
     a.grad = None
-    balance(losses(2 * a, b)).backward()
+    balance(losses(a, b)).backward()
     e, f = math.exp(2**0.2 / 0.5), math.exp(1 / 0.5)
     assert a.grad is not None
-    assert a.grad.item() == pytest.approx(2 * e / (e + f) * 2 * 0.6**-0.8)
+    assert a.grad.item() == pytest.approx(2 * e / (e + f) * 0.3**-0.8)
+
+
+def test_without_fairness_it_is_dwa() -> None:
+    pair = AlphaFairDwa(TASKS, alpha=0, temperature=0.5), DynamicWeightAverage(TASKS, 0.5)
+    for values in ((3.0, 1.0), (2.0, 1.5), (1.5, 1.0), (1.0, 2.0)):
+        one, other = (balance(losses(*values)) for balance in pair)
+        assert one == other
 
 
 def test_alpha_fair_dwa_of_the_paper_is_nearly_equal_in_lambda() -> None:
     balance = AlphaFairDwa(TASKS)
     balance(losses(1.0, 1.0))
+    balance(losses(2.0, 0.5))
     total = balance(losses(2.0, 0.5)).item()
     assert total == pytest.approx(5 * 2**0.2 + 5 * 0.5**0.2, rel=0.001)
 

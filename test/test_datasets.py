@@ -156,6 +156,18 @@ def test_the_labellings_of_street_rgbt(tmp_path: Path) -> None:
         open_dataset("msrs", make_layout("msrs", tmp_path / "m"), "train", labels="both")
 
 
+def test_every_tenth_pair_is_held_back(tmp_path: Path) -> None:
+    make_layout("fmb", tmp_path, pairs=12)
+    whole, fit, held_back = (
+        [entry.name for entry in open_dataset("fmb", tmp_path, split).entries]
+        for split in ("train", "train_fit", "train_held_back")
+    )
+    assert held_back == [whole[0], whole[10]]
+    assert fit == [name for name in whole if name not in held_back]
+    with pytest.raises(ValueError, match="unknown split 'val' of fmb"):
+        open_dataset("fmb", tmp_path, "val_fit")
+
+
 def test_splits_of_fusion_pairs(tmp_path: Path) -> None:
     make_layout("fusion_pairs", tmp_path, pairs=2)
     counts = {split: len(open_dataset("fusion_pairs", tmp_path, split)) for split in (

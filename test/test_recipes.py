@@ -27,7 +27,8 @@ def tiny(name: str, extra: tuple[str, ...] = ()) -> Recipe:
         overrides.append(
             "train=[{kind: street_rgbt, labels: teacher}, {kind: simulation, count: 1}]"
         )
-    overrides += ["augmentation.crop=64", "workers=0", "cache=false", *extra]
+    overrides += ["teacher.name=segnext-t", "augmentation.crop=64", "workers=0", "cache=false"]
+    overrides += extra
     return load_recipe(name, overrides)
 
 
@@ -76,6 +77,9 @@ def test_settings_are_those_of_the_paper(name: str) -> None:
     assert set(recipe.augmentation.flips) == {"none", "horizontal", "vertical"}
     assert recipe.stage1.patch == 32 and recipe.stage1.ratio is None
     assert recipe.stage2.balancing_options == {"alpha": 0.8, "temperature": 500}
+    assert recipe.teacher.name == "segnext-l"
+    sources = (*recipe.train, *recipe.evaluation)
+    assert not any(source.split.startswith("test") for source in sources)
 
 
 @pytest.mark.parametrize("name", load_ablations())

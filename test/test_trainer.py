@@ -186,6 +186,12 @@ def test_poly_schedule_is_that_of_the_release() -> None:
     assert optimisation.learning_rate(plan, 6000, 11_000) == pytest.approx(1e-3 * 0.5**0.9)
 
 
+def test_exponential_schedule_falls_by_equal_factors_to_one_percent() -> None:
+    plan = Optimisation(steps=11_000, schedule="exponential")
+    rates = [optimisation.learning_rate(plan, n, 11_000) for n in (0, 1000, 6000, 11_000)]
+    assert rates == pytest.approx([1e-5, 1e-3, 1e-4, 1e-5])
+
+
 def test_cosine_schedule_warms_up_and_ends_at_one_percent() -> None:
     plan = Optimisation(steps=1000, schedule="cosine", warmup_steps=100, lr=1.0)
     assert optimisation.learning_rate(plan, 0, 1000) == pytest.approx(0.01)

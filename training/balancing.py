@@ -109,7 +109,10 @@ class DynamicWeightAverage(nn.Module):
         self.register_buffer("last", torch.full((len(self.tasks),), math.nan))
 
     def forward(self, losses: Losses, shared: Sequence[Tensor] = ()) -> Tensor:
-        values = _stack(losses, self.tasks)
+        return self._weighted(_stack(losses, self.tasks))
+
+    def _weighted(self, values: Tensor) -> Tensor:
+        """The sum of the losses [K] by the weights of now; they count for later ones."""
         total = (average_weights(self.last / self.before, self.temperature) * values).sum()
         self._record(values.detach())
         return total
@@ -128,35 +131,30 @@ class DynamicWeightAverage(nn.Module):
             running.masked_fill_(done, 0.0)
 
 
-class AlphaFairDwa(nn.Module):
+class AlphaFairDwa(DynamicWeightAverage):
     """Alpha-fair DWA (the MAFS paper, Eq. 20 and 21): L = sum of lambda_k l_k.
 
     l_k = L_k^(1 - alpha) / (1 - alpha), whose gradient is L_k^-alpha times that of L_k, and
-    lambda_k = K exp(w_k / T) / sum of exp(w_i / T), w_k = l_k(t) / l_k(t-1), t the call; lambda
-    is constant to the gradient, and 1 in the first call. With T = 500 lambda stays within a
-    fraction of a percent of 1. Losses are taken as at least FLOOR, below which they have no
-    gradient. Raises ValueError for alpha outside 0 <= alpha < 1.
+    lambda_k(t + 1) = K exp(w_k / T) / sum of exp(w_i / T), w_k = l_k(t) / l_k(t-1), t the call;
+    lambda is constant to the gradient, and 1 in the first two calls. With T = 500 lambda stays
+    within a fraction of a percent of 1. alpha 0 is DWA without fairness. Losses are taken as at
+    least FLOOR, below which they have no gradient. Raises ValueError for alpha outside
+    0 <= alpha < 1.
     """
 
     FLOOR = 1e-8
-    previous: Tensor
 
     def __init__(
         self, tasks: Sequence[str], alpha: float = 0.8, temperature: float = 500.0
     ) -> None:
-        super().__init__()
         if not 0 <= alpha < 1:
             raise ValueError(f"alpha-fair DWA needs 0 <= alpha < 1, got alpha {alpha}")
-        self.tasks, self.alpha, self.temperature = tuple(tasks), alpha, temperature
-        self.register_buffer("previous", torch.full((len(self.tasks),), math.nan))
+        super().__init__(tasks, temperature)
+        self.alpha = alpha
 
     def forward(self, losses: Losses, shared: Sequence[Tensor] = ()) -> Tensor:
         values = _stack(losses, self.tasks).clamp_min(self.FLOOR)
-        fair = values ** (1 - self.alpha) / (1 - self.alpha)
-        now = fair.detach()
-        weights = average_weights(now / self.previous, self.temperature)
-        self.previous.copy_(now.where(now.isfinite(), self.previous))
-        return (weights * fair).sum()
+        return self._weighted(values ** (1 - self.alpha) / (1 - self.alpha))
 
 
 def make_balancing(

@@ -36,6 +36,8 @@ IGNORE = 255
 LABELLINGS = ("network", "boxes", "both", "teacher")
 LABEL_FOLDERS = {"boxes": "label_boxes", "teacher": "label_teacher"}
 TIMES = {"_day": "D", "_night": "N"}  # MFNet ends the names of its frames so, and MSRS keeps them
+PARTS = {"_fit": False, "_held_back": True}  # of any split
+HOLD_BACK = 10  # every tenth pair
 FIRST_SEEDS = {"train": 10_000, "val": 20_000, "test": 30_000}  # of the simulated streets
 
 Image = NDArray[np.uint8]
@@ -140,7 +142,9 @@ def open_dataset(
 
     kind: a key of LAYOUTS, or 'simulation', which needs no root and renders `count` street
     scenes of 480x640. split: one of the layout's; MFNet, MSRS and street_rgbt also take
-    'test_day', 'train_night' and so on.
+    'test_day', 'train_night' and so on. Any split of files is divided by SPLIT_held_back, every
+    tenth pair, and SPLIT_fit, the rest, for sets without a validation split. Frames of a sequence
+    may lie in both: good for choosing among weights, not for figures to report.
     labels: of street_rgbt 'network' (label/), 'boxes' (label_boxes/, train and val), 'both': every
     pair twice, once with each, or 'teacher' (label_teacher/, train and val). fusion_pairs has
     'teacher' in some of its groups; without it, its pairs have no labels.
@@ -194,6 +198,10 @@ def find_layout(kind: str) -> Layout:
 
 def list_files(kind: str, root: Path, split: str) -> list[Files]:
     """The files of a split in natural order. Raises as `open_dataset` does."""
+    for part, held_back in PARTS.items():
+        if split.endswith(part):
+            files = list_files(kind, root, split.removesuffix(part))
+            return [entry for i, entry in enumerate(files) if (i % HOLD_BACK == 0) == held_back]
     layout = find_layout(kind)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: there is no such folder. {layout.source}")

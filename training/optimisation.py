@@ -11,6 +11,8 @@ from torch.optim import SGD, AdamW, Optimizer
 from training.recipe import Optimisation
 from training.run import Learner
 
+LAST_SHARE = 0.01  # of the learning rate, that a cosine and an exponential end at
+
 
 def make_optimizer(learner: Learner, plan: Optimisation) -> Optimizer:
     """SGD or AdamW over what needs gradients; `factor` of a group multiplies its rate."""
@@ -34,18 +36,21 @@ def make_optimizer(learner: Learner, plan: Optimisation) -> Optimizer:
 
 
 def learning_rate(plan: Optimisation, step: int, steps: int) -> float:
-    """Learning rate of a step 0..steps - 1.
+    """Learning rate of a step 0..steps - 1; see `Optimisation.schedule`.
 
     poly (architecture notes, 12): lr_w (lr / lr_w)^(step / N_w) up to step N_w, then
-    lr (1 - (step - N_w) / (steps - N_w))^power. A warm-up longer than a tenth of the run is
-    shortened to that.
+    lr (1 - p)^power, p = (step - N_w) / (steps - N_w). exponential: the same warm-up, then
+    lr 0.01^p. A warm-up longer than a tenth of the run is shortened to that.
     """
     warmup = min(plan.warmup_steps, steps // 10)
     if plan.schedule == "cosine":
         return plan.lr * schedule(step, steps, warmup)
     if step < warmup:
         return plan.warmup_lr * (plan.lr / plan.warmup_lr) ** (step / warmup)
-    return plan.lr * (1 - (step - warmup) / max(steps - warmup, 1)) ** plan.power
+    progress = (step - warmup) / max(steps - warmup, 1)
+    if plan.schedule == "exponential":
+        return plan.lr * LAST_SHARE**progress
+    return plan.lr * (1 - progress) ** plan.power
 
 
 def schedule(step: int, steps: int, warm_up: int = 100) -> float:
@@ -53,7 +58,7 @@ def schedule(step: int, steps: int, warm_up: int = 100) -> float:
     if step < warm_up:
         return (step + 1) / warm_up
     progress = (step - warm_up) / max(steps - warm_up, 1)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+    return LAST_SHARE + (1 - LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 @torch.no_grad()

@@ -51,7 +51,8 @@ class Optimisation:
     epochs or steps: length, one of them. batch: samples per step, over all processes and
     `accumulate` parts. optimizer: sgd decays all weights; adamw neither norms nor biases.
     schedule: 'poly', the release's (exponential warm-up from warmup_lr, then
-    (1 - progress)^power), or 'cosine' (linear warm-up, cosine to 1 %).
+    (1 - progress)^power), 'exponential', the paper's word, which gives no factor (the same
+    warm-up, then 0.01^progress, to 1 %), or 'cosine' (linear warm-up, cosine to 1 %).
     trunk_lr: factor on the learning rate of the ImageNet trunks. clip: largest gradient norm.
     ema: decay of the averaged weights, 0 for none; they are what is evaluated and written.
     precision: of Lightning Fabric: 32-true, bf16-mixed, 16-mixed (on GPUs), 64-true for checks.
@@ -69,7 +70,7 @@ class Optimisation:
     lr: float = 1e-3
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    schedule: Literal["poly", "cosine"] = "poly"
+    schedule: Literal["poly", "exponential", "cosine"] = "poly"
     warmup_steps: int = 1000
     warmup_lr: float = 1e-5
     power: float = 0.9
@@ -159,7 +160,7 @@ class TeacherTraining:
     encoder_weights: ImageNet checkpoint of the encoder, None for random weights.
     """
 
-    name: str = "segnext-b"
+    name: str = "segnext-l"
     images: TeacherImages = "fused"
     encoder_weights: str | None = None
     optimisation: Optimisation = PAPER_STAGE1
