@@ -22,13 +22,12 @@ def tiny(name: str, extra: tuple[str, ...] = ()) -> Recipe:
     overrides += [f"{stage}.optimisation.batch=2" for stage in ("stage1", "teacher", "stage2")]
     recipe = load_recipe(name)
     if recipe.imagenet is not None and recipe.imagenet.startswith("https://"):
-        overrides.append("imagenet=null")
+        overrides += ["imagenet=null", "teacher.name=segnext-t"]
     if any(source.kind == "simulation" for source in recipe.train):
         overrides.append(
             "train=[{kind: street_rgbt, labels: teacher}, {kind: simulation, count: 1}]"
         )
-    overrides += ["teacher.name=segnext-t", "augmentation.crop=64", "workers=0", "cache=false"]
-    overrides += extra
+    overrides += ["augmentation.crop=64", "workers=0", "cache=false", *extra]
     return load_recipe(name, overrides)
 
 

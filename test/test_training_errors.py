@@ -29,6 +29,11 @@ def test_errors_come_before_training(
         train(street, out)
     with pytest.raises(ValueError, match=r"optimisation.lr: 0.001 then, 0.002 now"):
         train(street, out, "stage1.optimisation.lr=2.0e-3", resume=True)
+    state = torch.load(out / checkpoint.CHECKPOINT, weights_only=True)
+    state["learner"]["network.former"] = torch.zeros(1)
+    torch.save(state, out / checkpoint.CHECKPOINT)
+    with pytest.raises(ValueError, match='of another version, .* key.* "network.former"'):
+        train(street, out, resume=True)
     before = (out / checkpoint.CHECKPOINT).read_bytes()
     (out / checkpoint.CHECKPOINT).write_bytes(before[: len(before) // 2])
     with pytest.raises(ValueError, match="not a checkpoint of ours, or damaged"):

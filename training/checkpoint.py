@@ -132,8 +132,15 @@ def save_checkpoint(run: Run) -> None:
 
 def load_checkpoint(run: Run) -> None:
     """Restore a run in place. Raises ValueError where it is of another recipe or damaged."""
-    state = read_checkpoint(run.out / CHECKPOINT, run.recipe, run.stage)
-    run.learner.load_state_dict(state["learner"])
+    path = run.out / CHECKPOINT
+    state = read_checkpoint(path, run.recipe, run.stage)
+    try:
+        run.learner.load_state_dict(state["learner"])
+    except RuntimeError as error:  # of another version of the network or of the balancing
+        lines = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"{path}: of another version, go on with that or choose another --out: {lines}"
+        ) from None
     if run.average is not None:
         run.average.load_state_dict(state["average"])
     run.optimizer.load_state_dict(state["optimizer"])
