@@ -9,7 +9,7 @@ import torch
 from layouts import make_layout
 
 from mafs_ros.model.weights import load_weights
-from training import checkpoint, stage1, stage2, teacher
+from training import checkpoint, stage1, stage2, teacher, trainer
 from training.balancing import make_balancing
 from training.recipe import CONFIGS, Recipe, load_ablations, load_recipe
 
@@ -35,6 +35,7 @@ def tiny(name: str, extra: tuple[str, ...] = ()) -> Recipe:
 def no_large_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints of ResNet-152 are of 1 GB; test_trainer.py has those of the light network."""
     monkeypatch.setattr(checkpoint, "save_checkpoint", lambda run: None)
+    monkeypatch.setattr(trainer, "keep_best", lambda *_: None)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -79,6 +80,7 @@ def test_settings_are_those_of_the_paper(name: str) -> None:
     assert recipe.teacher.name == "segnext-l"
     sources = (*recipe.train, *recipe.evaluation)
     assert not any(source.split.startswith("test") for source in sources)
+    assert [(source.kind, source.split) for source in recipe.tests] == [(name, "test")]
 
 
 @pytest.mark.parametrize("name", load_ablations())
