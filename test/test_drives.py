@@ -17,7 +17,7 @@ from browser import Browser
 from mafs_ros.cli import main
 from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL
 from mafs_ros.resources import default_weights
-from training import evaluate
+from training import evaluate, tables
 
 STREET = slice(0, 42, 11)   # by day and by night
 DRONE = slice(0, 6)         # frame 1 has stamps 1 s apart
@@ -85,7 +85,7 @@ def test_scores_are_those_of_training_evaluate(street, capsys):
     cells = [line.strip('| ').split(' | ') for line in text.splitlines() if line[:1] == '|']
     fusion, segmentation = (dict(zip(head[1:], row[1:], strict=True))
                             for head, row in ((cells[0], cells[2]), (cells[3], cells[5])))
-    fusion = {name: value for name, value in fusion.items() if name not in evaluate.SATURATED}
+    fusion = {name: value for name, value in fusion.items() if name not in tables.SATURATED}
     assert fusion == {name: '-' if value is None else f'{value:.4f}'
                       for name, value in report['fusion']['mean'].items()}
     expected = report['segmentation']

@@ -91,7 +91,7 @@ def test_two_kinds_two_seeds_two_steps_stopped_and_resumed(
         if len(seen) != 2:
             return train_on(*arguments, **keywords)
         with monkeypatch.context() as patch:
-            patch.setattr("training.teacher.write", full_after(1))
+            patch.setattr("training.teacher.write", full_after(2))
             return train_on(*arguments, **keywords)
 
     monkeypatch.setattr(postfusion_trainings, "train_on", stops)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from training import stage2
+from training.balancing import make_balancing
 from training.study_plan import STUDIES, load_study
 from training.teachers import build_teacher
 
@@ -31,7 +32,9 @@ def test_every_row_of_every_study_builds(name: str) -> None:
                 assert {k: v.shape for k, v in first.items()}.items() <= {
                     k: v.shape for k, v in whole.items()
                 }.items()
-            stage2.make_balancing(recipe.stage2, stage2.tasks_of(built[key]))
+            stage = recipe.stage2
+            tasks = stage2.tasks_of(built[key])
+            make_balancing(stage.balancing, stage.balancing_options, tasks)
             if recipe.teacher.name not in built:
                 built[recipe.teacher.name] = build_teacher(recipe.teacher.name, 9)
         others = [other for other in compared.rows if other is not row]
