@@ -15,6 +15,8 @@ from mafs_ros.labels import load_class_table
 from mafs_ros.model import Mafs, build_model
 from mafs_ros.model.weights import ModelInfo, WeightsError, load_weights, read_info, save_weights
 from mafs_ros.resources import default_weights
+from mafs_ros.simulation import StreetSimulation
+from mafs_ros.thermal import ThermalScaler
 
 INFO = ModelInfo("mafs-lite", {}, load_class_table("street").to_dict(), {"steps": 3}, {}, "none")
 
@@ -112,3 +114,27 @@ def test_unusable_files_say_why(kind: str, message: str, tmp_path: Path, file: P
     with pytest.raises(WeightsError, match=message) as error:
         load_weights(broken(tmp_path, kind, file))
     assert "\n" not in str(error.value)
+
+
+def test_the_fused_image_uses_the_deep_features() -> None:
+    """PHF conditions shallow features on deep ones: without those the picture is another.
+
+    By how much is printed; the README says what it means for the shipped weights.
+    """
+    network, _ = load_weights(default_weights())
+    frame = StreetSimulation(seed=5, height=240, width=320).frame(1.0)
+    rgb = torch.from_numpy(frame.rgb).permute(2, 0, 1)[None] / 255
+    scaled = ThermalScaler("percentile")(frame.thermal, 0.0)
+    thermal = torch.from_numpy(scaled)[None, None] / 255
+
+    def without_deep(module: torch.nn.Module, inputs: tuple) -> tuple:
+        return inputs[0], torch.zeros_like(inputs[1])
+
+    with torch.no_grad():
+        fused = network(rgb, thermal).fused
+        network.encoder.stem_progressive.register_forward_pre_hook(without_deep)
+        changed = network(rgb, thermal).fused
+    assert fused is not None and changed is not None
+    difference = 255 * (fused - changed).abs()
+    print(f"mean {difference.mean():.4f}, largest {difference.max():.3f} grey levels")
+    assert difference.mean() > 1e-4
