@@ -19,45 +19,68 @@ SHARE = Path(__file__).parents[1]
 
 # Arguments that set the parameter of the same name.
 PARAMETERS = {
-    'rgb_topic': 'Topic of the RGB images.',
-    'thermal_topic': 'Topic of the thermal images.',
-    'weights': 'Model file (.safetensors).',
-    'backend': 'Engine that runs the network: auto, openvino, tensorrt or torch.',
-    'precision': 'Arithmetic of the engine: auto, fp32, bf16, fp16 or int8.',
-    'cache_dir': 'Folder for compiled engines.',
-    'autostart': 'Configure and activate at the start: true or false.',
+    "rgb_topic": "Topic of the RGB images.",
+    "thermal_topic": "Topic of the thermal images.",
+    "weights": "Model file (.safetensors).",
+    "backend": "Engine that runs the network: auto, openvino, tensorrt or torch.",
+    "precision": "Arithmetic of the engine: auto, fp32, bf16, fp16 or int8.",
+    "cache_dir": "Folder for compiled engines.",
+    "autostart": "Configure and activate at the start: true or false.",
 }
 # Fast DDS 2 (to ROS 2 Jazzy) reads the first and ignores the second; Fast DDS 3 reads the second
 # and warns about the first.
-PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-FAST_DDS_2 = ('humble', 'iron', 'jazzy')
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+FAST_DDS_2 = ("humble", "iron", "jazzy")
 
 
 def generate_launch_description() -> LaunchDescription:
-    return LaunchDescription([
-        DeclareLaunchArgument('params_file', default_value=str(SHARE / 'config' / 'mafs.yaml'),
-                              description='Parameter file of the node.'),
-        *(DeclareLaunchArgument(name, default_value='',
-                                description=f'{text} Empty: as in params_file.')
-          for name, text in PARAMETERS.items()),
-        DeclareLaunchArgument('namespace', default_value='',
-                              description='Namespace of the node and of relative topic names.'),
-        DeclareLaunchArgument('use_sim_time', default_value='false', choices=['true', 'false'],
-                              description='Take the time from /clock (bags, simulators).'),
-        DeclareLaunchArgument('rviz', default_value='false', choices=['true', 'false'],
-                              description='Also start rviz2 with RGB, fused and overlay images.'),
-        DeclareLaunchArgument('shm_profile', default_value='true', choices=['true', 'false'],
-                              description='Use the Fast DDS profile shipped with this package, '
-                              'which gives images enough shared memory. Start the cameras with '
-                              'it too. A profile set in the environment is kept.'),
-        OpaqueFunction(function=start),
-    ])
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                "params_file",
+                default_value=str(SHARE / "config" / "mafs.yaml"),
+                description="Parameter file of the node.",
+            ),
+            *(
+                DeclareLaunchArgument(
+                    name, default_value="", description=f"{text} Empty: as in params_file."
+                )
+                for name, text in PARAMETERS.items()
+            ),
+            DeclareLaunchArgument(
+                "namespace",
+                default_value="",
+                description="Namespace of the node and of relative topic names.",
+            ),
+            DeclareLaunchArgument(
+                "use_sim_time",
+                default_value="false",
+                choices=["true", "false"],
+                description="Take the time from /clock (bags, simulators).",
+            ),
+            DeclareLaunchArgument(
+                "rviz",
+                default_value="false",
+                choices=["true", "false"],
+                description="Also start rviz2 with RGB, fused and overlay images.",
+            ),
+            DeclareLaunchArgument(
+                "shm_profile",
+                default_value="true",
+                choices=["true", "false"],
+                description="Use the Fast DDS profile shipped with this package, "
+                "which gives images enough shared memory. Start the cameras with "
+                "it too. A profile set in the environment is kept.",
+            ),
+            OpaqueFunction(function=start),
+        ]
+    )
 
 
 def start(context: LaunchContext) -> list[Action]:
     """The actions, once the arguments are known."""
     actions = shm_profile(context) + [fusion_node(context)]
-    if is_true(context, 'rviz'):
+    if is_true(context, "rviz"):
         actions.append(rviz(context))
     return actions
 
@@ -67,43 +90,53 @@ def argument(context: LaunchContext, name: str) -> str:
 
 
 def is_true(context: LaunchContext, name: str) -> bool:
-    return argument(context, name).lower() in ('true', '1')
+    return argument(context, name).lower() in ("true", "1")
 
 
 def fusion_node(context: LaunchContext) -> Node:
     parameters: dict[str, str | bool] = {
-        name: value for name in PARAMETERS if (value := argument(context, name))}
-    if 'autostart' in parameters:
-        parameters['autostart'] = is_true(context, 'autostart')
-    parameters['use_sim_time'] = is_true(context, 'use_sim_time')
+        name: value for name in PARAMETERS if (value := argument(context, name))
+    }
+    if "autostart" in parameters:
+        parameters["autostart"] = is_true(context, "autostart")
+    parameters["use_sim_time"] = is_true(context, "use_sim_time")
     return Node(
-        package='mafs_ros', executable='mafs_node', name='mafs',
-        namespace=argument(context, 'namespace'),
-        parameters=[argument(context, 'params_file'), parameters],
-        output='screen', emulate_tty=True)
+        package="mafs_ros",
+        executable="mafs_node",
+        name="mafs",
+        namespace=argument(context, "namespace"),
+        parameters=[argument(context, "params_file"), parameters],
+        output="screen",
+        emulate_tty=True,
+    )
 
 
 def shm_profile(context: LaunchContext) -> list[Action]:
     """Set the shipped profile for all that this launch starts, unless there is one already."""
-    if not is_true(context, 'shm_profile'):
+    if not is_true(context, "shm_profile"):
         return []
     already = [name for name in PROFILE_VARIABLES if os.environ.get(name)]
     if already:
-        return [LogInfo(msg=f'{already[0]} is set: the profile of mafs_ros is not used')]
-    variable = PROFILE_VARIABLES[os.environ.get('ROS_DISTRO', 'jazzy') not in FAST_DDS_2]
-    return [SetEnvironmentVariable(variable, str(SHARE / 'config' / 'fastdds_shm.xml'))]
+        return [LogInfo(msg=f"{already[0]} is set: the profile of mafs_ros is not used")]
+    variable = PROFILE_VARIABLES[os.environ.get("ROS_DISTRO", "jazzy") not in FAST_DDS_2]
+    return [SetEnvironmentVariable(variable, str(SHARE / "config" / "fastdds_shm.xml"))]
 
 
 def rviz(context: LaunchContext) -> Node:
     """rviz2, its absolute topic names remapped to this namespace and RGB topic."""
-    root = argument(context, 'namespace').strip('/')
-    root = f'/{root}' if root else ''
-    rgb = argument(context, 'rgb_topic') or 'rgb/image'
-    outputs = ('/mafs/fused/image', '/mafs/segmentation/overlay')
+    root = argument(context, "namespace").strip("/")
+    root = f"/{root}" if root else ""
+    rgb = argument(context, "rgb_topic") or "rgb/image"
+    outputs = ("/mafs/fused/image", "/mafs/segmentation/overlay")
     return Node(
-        package='rviz2', executable='rviz2', name='rviz2',
-        arguments=['-d', str(SHARE / 'config' / 'mafs.rviz')],
-        parameters=[{'use_sim_time': is_true(context, 'use_sim_time')}],
-        remappings=[('/rgb/image', rgb if rgb.startswith('/') else f'{root}/{rgb}'),
-                    *((topic, root + topic) for topic in outputs)],
-        output='screen')
+        package="rviz2",
+        executable="rviz2",
+        name="rviz2",
+        arguments=["-d", str(SHARE / "config" / "mafs.rviz")],
+        parameters=[{"use_sim_time": is_true(context, "use_sim_time")}],
+        remappings=[
+            ("/rgb/image", rgb if rgb.startswith("/") else f"{root}/{rgb}"),
+            *((topic, root + topic) for topic in outputs),
+        ],
+        output="screen",
+    )

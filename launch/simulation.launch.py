@@ -16,14 +16,24 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 
 def generate_launch_description() -> LaunchDescription:
-    rate_hz = ParameterValue(LaunchConfiguration('rate_hz'), value_type=float)
-    return LaunchDescription([
-        DeclareLaunchArgument('rate_hz', default_value='10.0',
-                              description='Rate of both simulated cameras.'),
-        # First, for the Fast DDS profile that it sets.
-        IncludeLaunchDescription(
-            PythonLaunchDescriptionSource(str(Path(__file__).with_name('mafs.launch.py')))),
-        Node(package='mafs_ros', executable='mafs_cameras', name='cameras',
-             namespace=LaunchConfiguration('namespace'),
-             parameters=[{'rate_hz': rate_hz}], output='screen', emulate_tty=True),
-    ])
+    rate_hz = ParameterValue(LaunchConfiguration("rate_hz"), value_type=float)
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                "rate_hz", default_value="10.0", description="Rate of both simulated cameras."
+            ),
+            # First, for the Fast DDS profile that it sets.
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource(str(Path(__file__).with_name("mafs.launch.py")))
+            ),
+            Node(
+                package="mafs_ros",
+                executable="mafs_cameras",
+                name="cameras",
+                namespace=LaunchConfiguration("namespace"),
+                parameters=[{"rate_hz": rate_hz}],
+                output="screen",
+                emulate_tty=True,
+            ),
+        ]
+    )

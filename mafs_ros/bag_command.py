@@ -7,58 +7,75 @@ import shutil
 import sys
 from pathlib import Path
 
-RGB_TOPIC, THERMAL_TOPIC, LABELS_TOPIC = '/rgb/image', '/thermal/image', '/labels/image'
-FIRST_STAMP_S = 1_700_000_000   # always the same, so that the same images give the same bag
+RGB_TOPIC, THERMAL_TOPIC, LABELS_TOPIC = "/rgb/image", "/thermal/image", "/labels/image"
+FIRST_STAMP_S = 1_700_000_000  # always the same, so that the same images give the same bag
 
-EXAMPLE = '''\
+EXAMPLE = """\
 examples:
   mafs bag make --rgb vi --thermal ir --labels label --fps 10 drive
   mafs bag make --rgb vi --thermal ir --stamps stamps.csv drive
-  mafs bag info drive'''
+  mafs bag info drive"""
 
-MAKE_EXAMPLE = f'''\
+MAKE_EXAMPLE = f"""\
 example:
   mafs bag make --rgb vi --thermal ir --labels label --fps 10 drive
 
 Images pair by their names without suffix. They become {RGB_TOPIC}, {THERMAL_TOPIC} and, with
 --labels, {LABELS_TOPIC} (mono8 class ids with the RGB stamps; images may lack one).
-A stamps file is CSV with the first line name,rgb,thermal and stamps in seconds.'''
+A stamps file is CSV with the first line name,rgb,thermal and stamps in seconds."""
 
-INFO_EXAMPLE = '''\
+INFO_EXAMPLE = """\
 example:
   mafs bag info drive
 
-Exit code 1 where the bag is damaged or holds no pairs; what can be read is still shown.'''
+Exit code 1 where the bag is damaged or holds no pairs; what can be read is still shown."""
 
 
 def add_parser(commands) -> None:
     """Add `mafs bag` to the sub-commands of `mafs`."""
     parser = commands.add_parser(
-        'bag', help='make or inspect a rosbag2 of the camera pair', epilog=EXAMPLE,
-        description='Make a rosbag2 from image folders, or say what one holds and which node '
-        'parameters fit it.', formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = parser.add_subparsers(title='commands', dest='bag_command', metavar='COMMAND',
-                                  required=True)
-    make = kinds.add_parser('make', help='a bag from folders of images', epilog=MAKE_EXAMPLE,
-                            formatter_class=argparse.RawDescriptionHelpFormatter)
-    make.add_argument('--rgb', metavar='DIR', type=Path, required=True)
-    make.add_argument('--thermal', metavar='DIR', type=Path, required=True)
-    make.add_argument('--labels', metavar='DIR', type=Path, help='PNGs of class ids')
+        "bag",
+        help="make or inspect a rosbag2 of the camera pair",
+        epilog=EXAMPLE,
+        description="Make a rosbag2 from image folders, or say what one holds and which node "
+        "parameters fit it.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = parser.add_subparsers(
+        title="commands", dest="bag_command", metavar="COMMAND", required=True
+    )
+    make = kinds.add_parser(
+        "make",
+        help="a bag from folders of images",
+        epilog=MAKE_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    make.add_argument("--rgb", metavar="DIR", type=Path, required=True)
+    make.add_argument("--thermal", metavar="DIR", type=Path, required=True)
+    make.add_argument("--labels", metavar="DIR", type=Path, help="PNGs of class ids")
     times = make.add_mutually_exclusive_group(required=True)
-    times.add_argument('--fps', metavar='N', type=frames_per_second,
-                       help='frames per second, both cameras at once')
-    times.add_argument('--stamps', metavar='CSV', type=Path, help='recorded stamps')
-    make.add_argument('--storage', choices=('mcap', 'sqlite3'), default='mcap',
-                      help='default: mcap')
-    make.add_argument('--compress', action='store_true', help='zstd for each message')
-    make.add_argument('out', metavar='OUT', type=Path, help='folder of the new bag')
+    times.add_argument(
+        "--fps",
+        metavar="N",
+        type=frames_per_second,
+        help="frames per second, both cameras at once",
+    )
+    times.add_argument("--stamps", metavar="CSV", type=Path, help="recorded stamps")
+    make.add_argument(
+        "--storage", choices=("mcap", "sqlite3"), default="mcap", help="default: mcap"
+    )
+    make.add_argument("--compress", action="store_true", help="zstd for each message")
+    make.add_argument("out", metavar="OUT", type=Path, help="folder of the new bag")
     make.set_defaults(run=run_make)
-    info = kinds.add_parser('info', help='topics, rates, offsets, parameters that fit',
-                            epilog=INFO_EXAMPLE,
-                            formatter_class=argparse.RawDescriptionHelpFormatter)
-    info.add_argument('bag', metavar='BAG', type=Path, help='folder, .mcap or .db3 file')
-    info.add_argument('--rgb-topic', default='', help='default: guessed')
-    info.add_argument('--thermal-topic', default='', help='default: guessed')
+    info = kinds.add_parser(
+        "info",
+        help="topics, rates, offsets, parameters that fit",
+        epilog=INFO_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    info.add_argument("bag", metavar="BAG", type=Path, help="folder, .mcap or .db3 file")
+    info.add_argument("--rgb-topic", default="", help="default: guessed")
+    info.add_argument("--thermal-topic", default="", help="default: guessed")
     info.set_defaults(run=run_info)
 
 
@@ -69,7 +86,7 @@ def frames_per_second(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0.001 <= value <= 1000:
-        raise argparse.ArgumentTypeError(f'got {text!r}, expected 0.001 to 1000')
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected 0.001 to 1000")
     return value
 
 
@@ -95,10 +112,10 @@ def run_make(args: argparse.Namespace) -> int:
     stamps = read_stamps(args.stamps, names) if args.stamps else even_stamps(args.fps, len(names))
     shots = []
     for (name, rgb, thermal), (rgb_stamp, thermal_stamp) in zip(pairs, stamps, strict=True):
-        shots += [(rgb_stamp, 'rgb', rgb), (thermal_stamp, 'thermal', thermal)]
+        shots += [(rgb_stamp, "rgb", rgb), (thermal_stamp, "thermal", thermal)]
         if name in labels:
-            shots.append((rgb_stamp, 'labels', labels[name]))
-    shots.sort(key=lambda shot: shot[0])   # stable: rgb, thermal, labels of one stamp
+            shots.append((rgb_stamp, "labels", labels[name]))
+    shots.sort(key=lambda shot: shot[0])  # stable: rgb, thermal, labels of one stamp
     with BagWriter(args.out, args.storage, args.compress) as writer:
         try:
             write_shots(writer, shots)
@@ -106,7 +123,7 @@ def run_make(args: argparse.Namespace) -> int:
             writer.close()
             shutil.rmtree(args.out, ignore_errors=True)
             raise
-    print(f'wrote {args.out}: {len(pairs)} pairs' + f', {len(labels)} labelled' * bool(labels))
+    print(f"wrote {args.out}: {len(pairs)} pairs" + f", {len(labels)} labelled" * bool(labels))
     return 0
 
 
@@ -116,10 +133,12 @@ def write_shots(writer, shots: list[tuple[int, str, Path]]) -> None:
 
     from mafs_ros.files import read_labels, read_rgb, read_thermal
 
-    readers = {'rgb': (RGB_TOPIC, read_rgb, 'rgb_camera'),
-               'thermal': (THERMAL_TOPIC, read_thermal, 'thermal_camera'),
-               'labels': (LABELS_TOPIC, read_labels, 'rgb_camera')}
-    for stamp, camera, path in tqdm(shots, unit='image', disable=None):
+    readers = {
+        "rgb": (RGB_TOPIC, read_rgb, "rgb_camera"),
+        "thermal": (THERMAL_TOPIC, read_thermal, "thermal_camera"),
+        "labels": (LABELS_TOPIC, read_labels, "rgb_camera"),
+    }
+    for stamp, camera, path in tqdm(shots, unit="image", disable=None):
         topic, read, frame_id = readers[camera]
         writer.write_image(topic, read(path), stamp, frame_id)
 
@@ -132,17 +151,19 @@ def find_labels(folder: Path | None, names: list[str]) -> dict[str, Path]:
         return {}
     labels = list_images(folder)
     if lonely := [name for name in labels if name not in set(names)]:
-        raise ImageFileError(f'{folder}: {len(lonely)} of {len(labels)} labels have no image of '
-                             f'the same name: {", ".join(lonely[:5])}')
+        raise ImageFileError(
+            f"{folder}: {len(lonely)} of {len(labels)} labels have no image of "
+            f"the same name: {', '.join(lonely[:5])}"
+        )
     if len(labels) < len(names):
-        print(f'mafs bag: {len(names) - len(labels)} of {len(names)} images have no labels',
-              file=sys.stderr)
+        print(
+            f"mafs bag: {len(names) - len(labels)} of {len(names)} images have no labels",
+            file=sys.stderr,
+        )
     return labels
 
 
 def even_stamps(fps: float, count: int) -> list[tuple[int, int]]:
     """(RGB, thermal) stamps in ns at a steady rate, both cameras at once."""
-    stamps = [FIRST_STAMP_S * 10 ** 9 + round(index * 1e9 / fps) for index in range(count)]
+    stamps = [FIRST_STAMP_S * 10**9 + round(index * 1e9 / fps) for index in range(count)]
     return [(stamp, stamp) for stamp in stamps]
-
-

@@ -73,8 +73,10 @@ def read_image(raw: bytes) -> Image:
     Raises CdrError for bytes that are cut short or of another layout.
     """
     if raw[:2] not in PLAIN:
-        raise CdrError(f"got a message in encapsulation {raw[:2].hex()}, expected plain CDR "
-                       f"({', '.join(kind.hex() for kind in PLAIN)})")
+        raise CdrError(
+            f"got a message in encapsulation {raw[:2].hex()}, expected plain CDR "
+            f"({', '.join(kind.hex() for kind in PLAIN)})"
+        )
     reader = _Reader(raw, _byte_order(raw))
     try:
         stamp = Stamp(reader.number("i"), reader.number("I"))
@@ -83,8 +85,9 @@ def read_image(raw: bytes) -> Image:
         is_bigendian, step = reader.number("B"), reader.number("I")
         return Image(header, height, width, encoding, is_bigendian, step, reader.array())
     except struct.error as error:
-        raise CdrError(f"got {len(raw)} bytes, which end within the fields of a "
-                       f"sensor_msgs/Image ({error})") from None
+        raise CdrError(
+            f"got {len(raw)} bytes, which end within the fields of a sensor_msgs/Image ({error})"
+        ) from None
 
 
 def write_image(

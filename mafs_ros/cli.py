@@ -44,11 +44,14 @@ COMMANDS = (
 def make_parser() -> argparse.ArgumentParser:
     """The parser with all sub-commands; builds without importing torch, OpenCV or ROS."""
     parser = argparse.ArgumentParser(
-        prog='mafs', description='Thermal + RGB fusion and segmentation on files. '
-        'The ROS 2 node is started with: ros2 launch mafs_ros mafs.launch.py')
-    parser.add_argument('--version', action='version', version=f'mafs_ros {__version__}')
-    commands = parser.add_subparsers(title='commands', dest='command', metavar='COMMAND',
-                                     required=True)
+        prog="mafs",
+        description="Thermal + RGB fusion and segmentation on files. "
+        "The ROS 2 node is started with: ros2 launch mafs_ros mafs.launch.py",
+    )
+    parser.add_argument("--version", action="version", version=f"mafs_ros {__version__}")
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True
+    )
     for command in COMMANDS:
         command.add_parser(commands)
     return parser
@@ -59,22 +62,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     try:
         code = args.run(args)
-        sys.stdout.flush()   # a closed pipe shows here, not when the interpreter ends
+        sys.stdout.flush()  # a closed pipe shows here, not when the interpreter ends
         return code
     except KeyboardInterrupt:
-        print(f'mafs {args.command}: interrupted', file=sys.stderr)
+        print(f"mafs {args.command}: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:   # `mafs info | head`: nobody reads on
+    except BrokenPipeError:  # `mafs info | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ImportError as error:
-        print(f'mafs {args.command}: {one_line(error)}; README.md says what to install',
-              file=sys.stderr)
+        print(
+            f"mafs {args.command}: {one_line(error)}; README.md says what to install",
+            file=sys.stderr,
+        )
         return 1
     except (OSError, ValueError, RuntimeError) as error:
-        print(f'mafs {args.command}: {one_line(error)}', file=sys.stderr)
+        print(f"mafs {args.command}: {one_line(error)}", file=sys.stderr)
         return 1
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     sys.exit(main())

@@ -19,9 +19,9 @@ SEED = 0
 FEWEST_BLOCKS = 5
 
 PROTOCOL = (
-    f'Differences are second minus first, on the same frames; interval: {CONFIDENCE:.0%}, '
-    f'percentiles of {RESAMPLES} circular block bootstrap resamples, seed {SEED}. A difference '
-    'counts as larger than chance where the interval does not hold 0.'
+    f"Differences are second minus first, on the same frames; interval: {CONFIDENCE:.0%}, "
+    f"percentiles of {RESAMPLES} circular block bootstrap resamples, seed {SEED}. A difference "
+    "counts as larger than chance where the interval does not hold 0."
 )
 
 Values = NDArray[np.float64]
@@ -48,11 +48,15 @@ def block_length(frames: int, rate_hz: float) -> int:
     return max(1, min(round(rate_hz), frames // FEWEST_BLOCKS))
 
 
-def mean_difference(first: Sequence[float | None], second: Sequence[float | None],
-                    block: int) -> Difference:
+def mean_difference(
+    first: Sequence[float | None], second: Sequence[float | None], block: int
+) -> Difference:
     """Difference of the means over the frames where both have a value."""
-    both = [(a, b) for a, b in zip(first, second, strict=True)
-            if a is not None and b is not None and not np.isnan(a) and not np.isnan(b)]
+    both = [
+        (a, b)
+        for a, b in zip(first, second, strict=True)
+        if a is not None and b is not None and not np.isnan(a) and not np.isnan(b)
+    ]
     if not both:
         return Difference(None, None, None, None, None, 0)
     values = np.array(both, np.float64)
@@ -65,22 +69,30 @@ def mean_difference(first: Sequence[float | None], second: Sequence[float | None
     return Difference(a, b, b - a, low, high, len(values))
 
 
-def miou_difference(first: Sequence[NDArray[np.int64]], second: Sequence[NDArray[np.int64]],
-                    block: int, background: bool = True) -> Difference:
+def miou_difference(
+    first: Sequence[NDArray[np.int64]],
+    second: Sequence[NDArray[np.int64]],
+    block: int,
+    background: bool = True,
+) -> Difference:
     """Difference of the mIoU in percent, from one confusion matrix [C,C] a frame and side."""
     if not first:
         return Difference(None, None, None, None, None, 0)
     size = first[0].size
-    values = np.array([np.concatenate([a.ravel(), b.ravel()])
-                       for a, b in zip(first, second, strict=True)], np.float64)
+    values = np.array(
+        [np.concatenate([a.ravel(), b.ravel()]) for a, b in zip(first, second, strict=True)],
+        np.float64,
+    )
 
     def statistic(sums: Values, drawn: int) -> Values:
         del drawn
-        return (_miou(sums[:, size:], background) - _miou(sums[:, :size], background))
+        return _miou(sums[:, size:], background) - _miou(sums[:, :size], background)
 
     total = values.sum(axis=0, keepdims=True)
-    a, b = float(_miou(total[:, :size], background)[0]), float(
-        _miou(total[:, size:], background)[0])
+    a, b = (
+        float(_miou(total[:, :size], background)[0]),
+        float(_miou(total[:, size:], background)[0]),
+    )
     if np.isnan(a) or np.isnan(b):
         return Difference(None, None, None, None, None, len(values))
     low, high = _interval(values, block, statistic)
@@ -101,8 +113,9 @@ def _miou(cells: Values, background: bool) -> Values:
     return 100 * np.divide(sums, counted, out=np.full(len(sums), np.nan), where=counted > 0)
 
 
-def _interval(values: Values, block: int,
-              statistic: Callable[[Values, int], Values]) -> tuple[float | None, float | None]:
+def _interval(
+    values: Values, block: int, statistic: Callable[[Values, int], Values]
+) -> tuple[float | None, float | None]:
     """The interval of a statistic of column sums; (None, None) for fewer than two frames.
 
     values: float64 [N, K], one row a frame; statistic: sums [R, K] and the frames drawn -> [R].
@@ -113,9 +126,13 @@ def _interval(values: Values, block: int,
     block = min(block, count)
     rounds = -(-count // block)
     # Sums of all blocks that begin at each frame, the end running on into the start.
-    cumulated = np.concatenate([np.zeros((1, values.shape[1])),
-                                np.cumsum(np.concatenate([values, values[:block]]), axis=0)])
-    blocks = cumulated[block:block + count] - cumulated[:count]
+    cumulated = np.concatenate(
+        [
+            np.zeros((1, values.shape[1])),
+            np.cumsum(np.concatenate([values, values[:block]]), axis=0),
+        ]
+    )
+    blocks = cumulated[block : block + count] - cumulated[:count]
     rng = np.random.default_rng(SEED)
     results = []
     for _ in range(RESAMPLES):

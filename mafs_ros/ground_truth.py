@@ -22,8 +22,8 @@ from mafs_ros.labels import ClassTable, check_labels, id_map
 
 Image = NDArray[np.uint8]
 
-SAME_STAMP_NS = 1_000_000   # stamps that went through a float of seconds
-KEPT = 100   # labels of a topic that wait for their frame
+SAME_STAMP_NS = 1_000_000  # stamps that went through a float of seconds
+KEPT = 100  # labels of a topic that wait for their frame
 
 
 class LabelMapper:
@@ -32,21 +32,24 @@ class LabelMapper:
     def __init__(self, source: ClassTable, target: ClassTable) -> None:
         if not set(source.names) & set(target.names[1:]):
             raise ValueError(
-                f'the label classes ({", ".join(source.names)}) and those of the network '
-                f'({", ".join(target.names)}) have no object in common; name the table of the '
-                'labels with --label-classes')
+                f"the label classes ({', '.join(source.names)}) and those of the network "
+                f"({', '.join(target.names)}) have no object in common; name the table of the "
+                "labels with --label-classes"
+            )
         self.source = source
         self._ids = id_map(source, target)
 
     def __call__(self, labels: NDArray[Any], size: tuple[int, int]) -> Image:
         """Labels uint8 [H,W]; raises ValueError for another size or ids without a class."""
         if labels.shape != size:
-            raise ValueError(f'the labels are {labels.shape[1]}x{labels.shape[0]}, expected '
-                             f'{size[1]}x{size[0]} as the RGB image')
+            raise ValueError(
+                f"the labels are {labels.shape[1]}x{labels.shape[0]}, expected "
+                f"{size[1]}x{size[0]} as the RGB image"
+            )
         try:
             check_labels(labels, self.source)
         except ValueError as error:
-            raise ValueError(f'{error}; is --label-classes the table of these labels?') from None
+            raise ValueError(f"{error}; is --label-classes the table of these labels?") from None
         return np.asarray(cv2.LUT(labels, self._ids), np.uint8)
 
 
@@ -63,8 +66,9 @@ class LabelFolder:
         files = list_images(folder)
         stamps = {name: _stamp(name) for name in files}
         if all(stamp is not None for stamp in stamps.values()):
-            self._by_stamp = {stamp: files[name] for name, stamp in stamps.items()
-                              if stamp is not None}
+            self._by_stamp = {
+                stamp: files[name] for name, stamp in stamps.items() if stamp is not None
+            }
             self._by_number: dict[int, Path] = {}
         elif all(name.isdecimal() for name in files):
             self._by_stamp = {}
@@ -74,9 +78,10 @@ class LabelFolder:
             self._by_number = dict(enumerate(files.values()))
         else:
             raise ImageFileError(
-                f'{folder}: the {len(files)} names are neither stamps nor numbers, and are not as '
-                f'many as the {rgb_count} RGB images; name the labels by the RGB stamp in ns, or '
-                'by the number of the RGB image from 0')
+                f"{folder}: the {len(files)} names are neither stamps nor numbers, and are not as "
+                f"many as the {rgb_count} RGB images; name the labels by the RGB stamp in ns, or "
+                "by the number of the RGB image from 0"
+            )
         self._stamps = np.array(sorted(self._by_stamp), np.int64)
 
     def find(self, stamp: int, number: int) -> Image | None:
@@ -111,8 +116,10 @@ class LabelTopic:
             if abs(own - stamp) <= SAME_STAMP_NS:
                 labels = thermal_from_message(message.deserialize())
                 if labels.dtype != np.uint8:
-                    raise ImageError(f'{self.topic.name}: got labels of type {labels.dtype}, '
-                                     'expected mono8 class ids')
+                    raise ImageError(
+                        f"{self.topic.name}: got labels of type {labels.dtype}, "
+                        "expected mono8 class ids"
+                    )
                 return np.asarray(labels, np.uint8)
         return None
 
@@ -123,20 +130,22 @@ def open_labels(given: str, bag: Bag, rgb: ImageTopic) -> LabelTopic | LabelFold
     Raises BagError or OSError that lists the topics there are.
     """
     for topic in bag.image_topics:
-        if topic.name == '/' + given.lstrip('/'):
+        if topic.name == "/" + given.lstrip("/"):
             return LabelTopic(topic)
     folder = Path(given)
     if not folder.is_dir():
-        names = ', '.join(str(topic) for topic in bag.image_topics) or 'none'
-        raise BagError(f'--labels {given}: is no folder and no image topic of {bag.path}; its '
-                       f'image topics are: {names}')
+        names = ", ".join(str(topic) for topic in bag.image_topics) or "none"
+        raise BagError(
+            f"--labels {given}: is no folder and no image topic of {bag.path}; its "
+            f"image topics are: {names}"
+        )
     return LabelFolder(folder, rgb.count)
 
 
 def _stamp(name: str) -> int | None:
     """Nanoseconds that a file name says, or None."""
-    if re.fullmatch(r'\d{13,20}', name):
+    if re.fullmatch(r"\d{13,20}", name):
         return int(name)
-    if match := re.fullmatch(r'(\d{1,10})[._](\d{9})', name):
-        return int(match[1]) * 10 ** 9 + int(match[2])
+    if match := re.fullmatch(r"(\d{1,10})[._](\d{9})", name):
+        return int(match[1]) * 10**9 + int(match[2])
     return None

@@ -16,41 +16,67 @@ from mafs_ros import __version__
 if TYPE_CHECKING:
     from mafs_ros.model.weights import ModelInfo
 
-EXAMPLE = '''\
+EXAMPLE = """\
 examples:
   mafs info
   mafs info --weights my_model.safetensors
 
-Put its output into a bug report.'''
+Put its output into a bug report."""
 
-LIBRARIES = ('numpy', 'opencv-python-headless', 'opencv-python', 'openvino', 'torch',
-             'torch-tensorrt', 'tensorrt', 'safetensors', 'rosbags')
-ROS_PACKAGES = ('rclpy', 'sensor_msgs', 'diagnostic_msgs', 'lifecycle_msgs', 'message_filters',
-                'cv_bridge', 'vision_msgs', 'launch_ros')
+LIBRARIES = (
+    "numpy",
+    "opencv-python-headless",
+    "opencv-python",
+    "openvino",
+    "torch",
+    "torch-tensorrt",
+    "tensorrt",
+    "safetensors",
+    "rosbags",
+)
+ROS_PACKAGES = (
+    "rclpy",
+    "sensor_msgs",
+    "diagnostic_msgs",
+    "lifecycle_msgs",
+    "message_filters",
+    "cv_bridge",
+    "vision_msgs",
+    "launch_ros",
+)
 
 
 def add_parser(commands) -> None:
     """Add `mafs info` to the sub-commands of `mafs`."""
     parser = commands.add_parser(
-        'info', help='print versions, engines, ROS, weights and their provenance', epilog=EXAMPLE,
-        description='Print versions, the engines and ROS packages found, and the weights with '
-        'their provenance.', formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--weights', metavar='FILE', type=Path,
-                        help='model file (.safetensors); default: the one shipped')
+        "info",
+        help="print versions, engines, ROS, weights and their provenance",
+        epilog=EXAMPLE,
+        description="Print versions, the engines and ROS packages found, and the weights with "
+        "their provenance.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        type=Path,
+        help="model file (.safetensors); default: the one shipped",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print all sections, the weights last; raises OSError or ValueError where they are unfit."""
-    print_section('mafs_ros', {'version': __version__, 'from': str(Path(__file__).parent)})
-    print_section('machine', machine())
-    print_section('libraries', libraries())
-    print_section('engines', engines())
-    print_section('ros', ros())
+    print_section("mafs_ros", {"version": __version__, "from": str(Path(__file__).parent)})
+    print_section("machine", machine())
+    print_section("libraries", libraries())
+    print_section("engines", engines())
+    print_section("ros", ros())
     from mafs_ros.model.weights import read_info
     from mafs_ros.resources import default_weights
+
     path = args.weights or default_weights()
-    print_section('weights', weights(path, read_info(path)))
+    print_section("weights", weights(path, read_info(path)))
     return 0
 
 
@@ -58,21 +84,24 @@ def print_section(title: str, rows: dict[str, str]) -> None:
     width = max((len(name) for name in rows), default=0)
     print(title)
     for name, value in rows.items():
-        print(f'  {name:{width}}  {value}')
+        print(f"  {name:{width}}  {value}")
 
 
 def machine() -> dict[str, str]:
-    return {'system': platform.platform(), 'cpu': f'{cpu_name()}, {os.cpu_count()} threads',
-            'python': platform.python_version()}
+    return {
+        "system": platform.platform(),
+        "cpu": f"{cpu_name()}, {os.cpu_count()} threads",
+        "python": platform.python_version(),
+    }
 
 
 def cpu_name() -> str:
     """The CPU's model name as Linux tells it, else its architecture."""
     try:
-        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
 
 
@@ -89,15 +118,18 @@ def libraries() -> dict[str, str]:
 
 def engines() -> dict[str, str]:
     from mafs_ros.engine import available_backends
+
     return available_backends()
 
 
 def ros() -> dict[str, str]:
     """What the node would find; nothing of ROS is imported here, so this works without it."""
-    rows = {'distribution': os.environ.get('ROS_DISTRO', 'none sourced (ROS_DISTRO is not set)'),
-            'rmw': os.environ.get('RMW_IMPLEMENTATION', 'the default of the distribution')}
+    rows = {
+        "distribution": os.environ.get("ROS_DISTRO", "none sourced (ROS_DISTRO is not set)"),
+        "rmw": os.environ.get("RMW_IMPLEMENTATION", "the default of the distribution"),
+    }
     for name in ROS_PACKAGES:
-        rows[name] = 'not found' if importlib.util.find_spec(name) is None else version_of(name)
+        rows[name] = "not found" if importlib.util.find_spec(name) is None else version_of(name)
     return rows
 
 
@@ -105,22 +137,26 @@ def version_of(ros_package: str) -> str:
     try:
         return importlib.metadata.version(ros_package)
     except importlib.metadata.PackageNotFoundError:
-        return 'found'
+        return "found"
 
 
 def weights(path: Path, info: ModelInfo) -> dict[str, str]:
     """What a model file says of itself."""
-    rows = {'file': f'{path} ({path.stat().st_size / 1e6:.1f} MB)', 'preset': info.preset,
-            'classes': describe_classes(info.class_table)}
-    for section, facts in (('training', info.training), ('scores', info.scores)):
+    rows = {
+        "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
+        "preset": info.preset,
+        "classes": describe_classes(info.class_table),
+    }
+    for section, facts in (("training", info.training), ("scores", info.scores)):
         for name, value in facts.items():
-            rows[f'{section} {name}'] = value if isinstance(value, str) else json.dumps(value)
-    rows['licence'] = info.licence or 'not stated'
+            rows[f"{section} {name}"] = value if isinstance(value, str) else json.dumps(value)
+    rows["licence"] = info.licence or "not stated"
     return rows
 
 
 def describe_classes(class_table: dict[str, Any]) -> str:
     from mafs_ros.labels import ClassTable
+
     table = ClassTable.from_dict(class_table)
-    classes = ', '.join(f'{c.id} {c.name}' for c in table.classes)
-    return f'{table.name}: {classes}'
+    classes = ", ".join(f"{c.id} {c.name}" for c in table.classes)
+    return f"{table.name}: {classes}"

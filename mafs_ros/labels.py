@@ -43,24 +43,24 @@ class ClassTable:
         ids = [c.id for c in self.classes]
         if len(ids) < 2 or ids != list(range(len(ids))):
             raise ValueError(
-                f'class table {self.name}: ids must be 0, 1, 2, ... in order, at least two; '
-                f'got {ids}'
+                f"class table {self.name}: ids must be 0, 1, 2, ... in order, at least two; "
+                f"got {ids}"
             )
         if len(set(self.names)) < len(ids) or not all(self.names):
             raise ValueError(
-                f'class table {self.name}: names must differ and not be empty; got '
-                f'{", ".join(self.names)}'
+                f"class table {self.name}: names must differ and not be empty; got "
+                f"{', '.join(self.names)}"
             )
         if not len(ids) <= self.ignore_id <= 255:
             raise ValueError(
-                f'class table {self.name}: ignore_id must lie in {len(ids)}..255, '
-                f'got {self.ignore_id}'
+                f"class table {self.name}: ignore_id must lie in {len(ids)}..255, "
+                f"got {self.ignore_id}"
             )
         for c in self.classes:
             if len(c.colour) != 3 or not all(value in range(256) for value in c.colour):
                 raise ValueError(
-                    f'class table {self.name}: colour of {c.name} must be three numbers in '
-                    f'0..255, got {list(c.colour)}'
+                    f"class table {self.name}: colour of {c.name} must be three numbers in "
+                    f"0..255, got {list(c.colour)}"
                 )
 
     @property
@@ -89,23 +89,23 @@ class ClassTable:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dict of numbers, strings and lists, as in the YAML files and model metadata."""
-        classes = [{'id': c.id, 'name': c.name, 'colour': list(c.colour)} for c in self.classes]
-        return {'name': self.name, 'ignore_id': self.ignore_id, 'classes': classes}
+        classes = [{"id": c.id, "name": c.name, "colour": list(c.colour)} for c in self.classes]
+        return {"name": self.name, "ignore_id": self.ignore_id, "classes": classes}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ClassTable:
         """The inverse of `to_dict`. Raises ValueError that says what is missing or wrong."""
         try:
             classes = tuple(
-                LabelClass(c['id'], str(c['name']), tuple(c['colour'])) for c in data['classes']
+                LabelClass(c["id"], str(c["name"]), tuple(c["colour"])) for c in data["classes"]
             )
-            return cls(str(data['name']), classes, int(data.get('ignore_id', 255)))
+            return cls(str(data["name"]), classes, int(data.get("ignore_id", 255)))
         except KeyError as error:
             raise ValueError(
-                f'class table lacks {error}; needed: name, classes (each id, name, colour)'
+                f"class table lacks {error}; needed: name, classes (each id, name, colour)"
             ) from None
         except (TypeError, AttributeError) as error:
-            raise ValueError(f'class table is malformed: {error}') from None
+            raise ValueError(f"class table is malformed: {error}") from None
 
 
 def load_class_table(name_or_path: str | Path) -> ClassTable:
@@ -114,22 +114,22 @@ def load_class_table(name_or_path: str | Path) -> ClassTable:
     Raises FileNotFoundError that lists the tables shipped, ValueError for a malformed file.
     """
     path = Path(name_or_path)
-    if path.suffix not in ('.yaml', '.yml'):
-        folder = share_path('config', 'labels')
-        path = folder / f'{name_or_path}.yaml'
+    if path.suffix not in (".yaml", ".yml"):
+        folder = share_path("config", "labels")
+        path = folder / f"{name_or_path}.yaml"
         if not path.is_file():
-            shipped = ', '.join(sorted(p.stem for p in folder.glob('*.yaml')))
+            shipped = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
             raise FileNotFoundError(
-                f'no class table {name_or_path!r}; give the path of a .yaml file or one of: '
-                f'{shipped}'
+                f"no class table {name_or_path!r}; give the path of a .yaml file or one of: "
+                f"{shipped}"
             )
     try:
-        data = yaml.safe_load(path.read_text(encoding='utf-8'))
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(data, Mapping):
-            raise ValueError('class table must be a mapping with name and classes')
+            raise ValueError("class table must be a mapping with name and classes")
         return ClassTable.from_dict(data)
     except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f'{path}: {error}') from None
+        raise ValueError(f"{path}: {error}") from None
 
 
 def check_labels(labels: NDArray[np.generic], table: ClassTable) -> None:
@@ -139,8 +139,8 @@ def check_labels(labels: NDArray[np.generic], table: ClassTable) -> None:
     unknown = [int(i) for i in present if i >= table.num_classes and i != table.ignore_id]
     if unknown:
         raise ValueError(
-            f'labels hold the ids {unknown[:8]}, which class table {table.name} does not have; '
-            f'expected 0..{table.num_classes - 1} or {table.ignore_id}'
+            f"labels hold the ids {unknown[:8]}, which class table {table.name} does not have; "
+            f"expected 0..{table.num_classes - 1} or {table.ignore_id}"
         )
 
 
@@ -164,11 +164,11 @@ def overlay(fused: Image, labels: Image, table: ClassTable, alpha: float = 0.5) 
     _check_label_map(labels)
     if fused.dtype != np.uint8 or fused.shape != (*labels.shape, 3):
         raise ValueError(
-            f'fused must be uint8 {[*labels.shape, 3]} like the labels, '
-            f'got {fused.dtype} {list(fused.shape)}'
+            f"fused must be uint8 {[*labels.shape, 3]} like the labels, "
+            f"got {fused.dtype} {list(fused.shape)}"
         )
     if not 0 <= alpha <= 1:
-        raise ValueError(f'alpha must lie in 0..1, got {alpha}')
+        raise ValueError(f"alpha must lie in 0..1, got {alpha}")
     # OpenCV's tables and masked copies, two large arrays: numpy indexing takes 4 times as long.
     objects = np.asarray(cv2.LUT(labels, table.object_ids), np.uint8)
     borders = cv2.morphologyEx(objects, cv2.MORPH_GRADIENT, _NEIGHBOURS)
@@ -189,4 +189,4 @@ _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 def _check_label_map(labels: NDArray[np.generic]) -> None:
     if labels.ndim != 2 or labels.dtype != np.uint8:
-        raise ValueError(f'labels must be uint8 [H,W], got {labels.dtype} {list(labels.shape)}')
+        raise ValueError(f"labels must be uint8 [H,W], got {labels.dtype} {list(labels.shape)}")

@@ -19,7 +19,7 @@ def live_estimate(received: list[int], durations_ms: list[float]) -> LiveEstimat
 
     received: arrival of each pair in ns; durations_ms: time that its processing took.
     """
-    free_at, waiting = float('-inf'), None
+    free_at, waiting = float("-inf"), None
     replaced, latencies = 0, []
     for at_ns, duration in sorted(zip(received, durations_ms, strict=True)):
         at = at_ns / 1e6

@@ -19,7 +19,7 @@ def keep_freed_memory(limit: int | None = None) -> None:
     training step. limit: bytes to keep at most, None for as much as was ever in use. Settings in
     the environment (MALLOC_..., see mallopt(3)) win; other C libraries stay as they are.
     """
-    if any(name.startswith('MALLOC_') for name in os.environ):
+    if any(name.startswith("MALLOC_") for name in os.environ):
         return
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -63,39 +63,50 @@ class OwnTimeSynchronizer(Source):
     original, it outlives their exceptions.
     """
 
-    def __init__(self, fs: Iterable[Any], queue_size: int, slop: float,
-                 allow_headerless: bool = False, sync_arrival_time: bool = False) -> None:
+    def __init__(
+        self,
+        fs: Iterable[Any],
+        queue_size: int,
+        slop: float,
+        allow_headerless: bool = False,
+        sync_arrival_time: bool = False,
+    ) -> None:
         super().__init__()
         sources = list(fs)
         if len(sources) != 2:
-            raise ValueError(f'got {len(sources)} inputs, expected 2: install message_filters for '
-                             'more')
+            raise ValueError(
+                f"got {len(sources)} inputs, expected 2: install message_filters for more"
+            )
         self.queue_size = queue_size
         self.slop = duration(round(slop * NS_PER_S))
         self.allow_headerless = allow_headerless
         self.sync_arrival_time = sync_arrival_time
         self.lock = threading.Lock()
         self.queues: list[dict[int, Any]] = [{}, {}]
-        self.input_connections = [source.registerCallback(self.add, self.queues[index], index)
-                                  for index, source in enumerate(sources)]
+        self.input_connections = [
+            source.registerCallback(self.add, self.queues[index], index)
+            for index, source in enumerate(sources)
+        ]
 
     def add(self, msg: Any, my_queue: dict[int, Any], my_queue_index: int) -> None:
         """Pair `msg`, just arrived from input `my_queue_index`, or let it wait."""
-        header = getattr(msg, 'header', None)
+        header = getattr(msg, "header", None)
         if self.sync_arrival_time or (header is None and self.allow_headerless):
             stamp = time.time_ns()
         elif header is None:
             logging.getLogger(__name__).warning(
-                'got a message without header, expected one with a stamp: it is dropped; '
-                'allow_headerless=True takes the time of arrival instead')
+                "got a message without header, expected one with a stamp: it is dropped; "
+                "allow_headerless=True takes the time of arrival instead"
+            )
             return
         else:
             stamp = nanoseconds(header.stamp)
         with self.lock:
             self._match(msg, stamp, my_queue, self.queues[1 - my_queue_index], my_queue_index)
 
-    def _match(self, msg: Any, stamp: int, mine: dict[int, Any], others: dict[int, Any],
-               index: int) -> None:
+    def _match(
+        self, msg: Any, stamp: int, mine: dict[int, Any], others: dict[int, Any], index: int
+    ) -> None:
         mine[stamp] = msg
         while len(mine) > self.queue_size:
             del mine[min(mine)]
@@ -111,13 +122,14 @@ class OwnTimeSynchronizer(Source):
             del mine[stamp], others[nearest]
 
 
-ApproximateTimeSynchronizer: Any = (OwnTimeSynchronizer if message_filters is None
-                                    else message_filters.ApproximateTimeSynchronizer)
+ApproximateTimeSynchronizer: Any = (
+    OwnTimeSynchronizer if message_filters is None else message_filters.ApproximateTimeSynchronizer
+)
 
 
 def nanoseconds(stamp: Any) -> int:
     """A stamp of a message (sec, nanosec), or an rclpy Time, in nanoseconds."""
-    if hasattr(stamp, 'nanoseconds'):
+    if hasattr(stamp, "nanoseconds"):
         return stamp.nanoseconds
     return stamp.sec * NS_PER_S + stamp.nanosec
 
@@ -174,7 +186,7 @@ class PairingCounters:
 class _Waiting:
     """A message as the synchroniser sees it: with the stamp to match by instead of its own."""
 
-    __slots__ = ('msg', 'ns', 'stamp')
+    __slots__ = ("msg", "ns", "stamp")
 
     def __init__(self, msg: Any, ns: int) -> None:
         self.msg = msg
@@ -182,7 +194,7 @@ class _Waiting:
         self.stamp = point_in_time(ns)
 
     @property
-    def header(self) -> '_Waiting':
+    def header(self) -> "_Waiting":
         """`header.stamp` is all that a synchroniser asks of a message."""
         return self
 
@@ -236,11 +248,17 @@ class Pairing:
     Thread-safe. Raises ValueError for an impossible slop, queue size or offset.
     """
 
-    def __init__(self, callback: Callable[[Any, Any], None], *, slop_s: float,
-                 queue_size: int = 10, thermal_time_offset_s: float = 0.0,
-                 synchronizer: Any = ApproximateTimeSynchronizer) -> None:
+    def __init__(
+        self,
+        callback: Callable[[Any, Any], None],
+        *,
+        slop_s: float,
+        queue_size: int = 10,
+        thermal_time_offset_s: float = 0.0,
+        synchronizer: Any = ApproximateTimeSynchronizer,
+    ) -> None:
         if queue_size < 1:
-            raise ValueError(f'got queue_size {queue_size}, expected at least 1')
+            raise ValueError(f"got queue_size {queue_size}, expected at least 1")
         self._callback = callback
         self._lock = threading.RLock()
         self._cameras = (_Camera(), _Camera())
@@ -262,7 +280,7 @@ class Pairing:
     @slop_s.setter
     def slop_s(self, slop_s: float) -> None:
         if not 0 <= slop_s < math.inf:
-            raise ValueError(f'got slop_s {slop_s}, expected a number of seconds from 0 up')
+            raise ValueError(f"got slop_s {slop_s}, expected a number of seconds from 0 up")
         with self._lock:
             self._slop_s = slop_s
             self._slop_ns = round(slop_s * NS_PER_S)
@@ -277,8 +295,10 @@ class Pairing:
     @thermal_time_offset_s.setter
     def thermal_time_offset_s(self, offset_s: float) -> None:
         if not abs(offset_s) < 1e6:
-            raise ValueError(f'got thermal_time_offset_s {offset_s}, expected seconds within '
-                             '-1000000 to 1000000')
+            raise ValueError(
+                f"got thermal_time_offset_s {offset_s}, expected seconds within "
+                "-1000000 to 1000000"
+            )
         with self._lock:
             self._thermal_time_offset_s = offset_s
             thermal = self._cameras[1]
@@ -293,8 +313,9 @@ class Pairing:
     def counters(self) -> PairingCounters:
         """A snapshot of all counters, which add up at any time."""
         with self._lock:
-            rgb, thermal = (replace(camera.counters, pending=len(camera.waiting))
-                            for camera in self._cameras)
+            rgb, thermal = (
+                replace(camera.counters, pending=len(camera.waiting)) for camera in self._cameras
+            )
             return PairingCounters(rgb, thermal, rgb.paired, self._resets, self._newest_offset_ms)
 
     def add_rgb(self, msg: Any) -> None:
@@ -334,8 +355,7 @@ class Pairing:
     def _went_back(camera: _Camera, ns: int) -> bool:
         if camera.newest is None or ns >= camera.newest:
             return False
-        return (camera.newest - ns > RESTART_S * NS_PER_S
-                or camera.late_in_a_row >= RESTART_LATE)
+        return camera.newest - ns > RESTART_S * NS_PER_S or camera.late_in_a_row >= RESTART_LATE
 
     def _accept(self, index: int, msg: Any, ns: int) -> tuple[Any, Any] | None:
         """Match a message with a new stamp; returns the messages of the pair, if there is one."""

@@ -58,7 +58,7 @@ class Perception:
         """
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0 or rgb.dtype != np.uint8:
             raise ValueError(
-                f'rgb must be uint8 [H,W,3] and not empty, got {rgb.dtype} {list(rgb.shape)}'
+                f"rgb must be uint8 [H,W,3] and not empty, got {rgb.dtype} {list(rgb.shape)}"
             )
         engine, scaler, registration = self.engine, self.scaler, self.registration
         start = time.perf_counter()
@@ -72,8 +72,8 @@ class Perception:
         )
         end = time.perf_counter()
         timings_ms = {
-            'thermal': 1e3 * (scaled_at - start),
-            'registration': 1e3 * (registered_at - scaled_at),
-            'engine': 1e3 * (end - registered_at),
+            "thermal": 1e3 * (scaled_at - start),
+            "registration": 1e3 * (registered_at - scaled_at),
+            "engine": 1e3 * (end - registered_at),
         }
         return Perceived(fused[0], labels[0], registered, timings_ms)

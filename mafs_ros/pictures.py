@@ -19,10 +19,10 @@ VIDEO_HZ = 10.0
 
 def mosaic(images: dict[str, np.ndarray], width: int, table: ClassTable) -> np.ndarray:
     """Labelled pictures, two beside two: rgb, thermal; fused, overlay. uint8 [2h, 2w, 3]."""
-    height = round(images['fused'].shape[0] * width / images['fused'].shape[1])
-    width, height = width + width % 2, height + height % 2   # video codecs want even sizes
+    height = round(images["fused"].shape[0] * width / images["fused"].shape[1])
+    width, height = width + width % 2, height + height % 2  # video codecs want even sizes
     panels = []
-    for name in ('rgb', 'thermal', 'fused', 'overlay'):
+    for name in ("rgb", "thermal", "fused", "overlay"):
         image = images[name]
         colour = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image
         panel = cv2.resize(colour, (width, height), interpolation=cv2.INTER_AREA)
@@ -32,15 +32,20 @@ def mosaic(images: dict[str, np.ndarray], width: int, table: ClassTable) -> np.n
     return np.vstack([np.hstack(panels[:2]), np.hstack(panels[2:])])
 
 
-def write_text(picture: np.ndarray, text: str, corner: tuple[int, int],
-               colour: tuple[int, ...] = (255, 255, 255)) -> int:
+def write_text(
+    picture: np.ndarray,
+    text: str,
+    corner: tuple[int, int],
+    colour: tuple[int, ...] = (255, 255, 255),
+) -> int:
     """White text with a dark rim, `corner` (x, y) at its top left; returns its width in pixels."""
     scale = picture.shape[1] / 800 + 0.1
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     origin = corner[0], corner[1] + height
     for ink, thickness in (((0, 0, 0), 4), (colour, 1)):
-        cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness,
-                    cv2.LINE_AA)
+        cv2.putText(
+            picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA
+        )
     return width
 
 
@@ -55,12 +60,15 @@ def legend(picture: np.ndarray, table: ClassTable) -> None:
 
 def open_video(path: Path, height: int, width: int) -> cv2.VideoWriter:
     """VP8 in WebM: of what OpenCV's wheel can write, what every browser and VLC plays."""
-    with silent_stderr():   # FFmpeg complains of the tag 'VP80' and then writes the right one
-        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*'VP80'),
-                                 VIDEO_HZ, (width, height))
+    with silent_stderr():  # FFmpeg complains of the tag 'VP80' and then writes the right one
+        writer = cv2.VideoWriter(
+            str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"VP80"), VIDEO_HZ, (width, height)
+        )
     if not writer.isOpened():
-        raise OSError(f'{path}: cannot write this video; OpenCV has no VP8 encoder here, or the '
-                      'folder is not writable')
+        raise OSError(
+            f"{path}: cannot write this video; OpenCV has no VP8 encoder here, or the "
+            "folder is not writable"
+        )
     return writer
 
 
@@ -70,7 +78,7 @@ def silent_stderr() -> Iterator[None]:
     sys.stderr.flush()
     kept = os.dup(2)
     try:
-        with open(os.devnull, 'w') as nowhere:
+        with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
@@ -107,13 +115,13 @@ def fix_track_number(path: Path) -> None:
 
     Matroska elements TrackUID (73C5) and TagTrackUID (63C5), both of 8 bytes, near the start.
     """
-    with open(path, 'r+b') as file:
+    with open(path, "r+b") as file:
         head = file.read(4096)
-        for element in (b'\x73\xc5\x88', b'\x63\xc5\x88'):
+        for element in (b"\x73\xc5\x88", b"\x63\xc5\x88"):
             at = head.find(element)
             if at >= 0:
                 file.seek(at + len(element))
-                file.write((1).to_bytes(8, 'big'))
+                file.write((1).to_bytes(8, "big"))
 
 
 def two_panels(panels: dict[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mafs_ros.pairs import Pair
 
 CALIBRATION_PAIRS = 16
-RANKING_PAIRS = 4    # on which the parts of the network are ranked by what int8 costs them
+RANKING_PAIRS = 4  # on which the parts of the network are ranked by what int8 costs them
 MOST_PAIRS = 48
-TIMED_S = 10.0       # of every precision, in turn
+TIMED_S = 10.0  # of every precision, in turn
 TIMED_ROUNDS = 15
 
 EXAMPLE = """\
@@ -60,20 +60,44 @@ def add_parser(commands) -> None:
     parser.add_argument("--weights", metavar="FILE", type=Path, help="default: the one shipped")
     parser.add_argument("--data", metavar="DIR|BAG", type=Path, required=True, help="real pairs")
     parser.add_argument("--labels", metavar="DIR", type=Path, help="label files of --data")
-    parser.add_argument("--label-classes", metavar="NAME|FILE",
-                        help="class table of the labels; default: that of the network")
-    parser.add_argument("--calibration", metavar="DIR|BAG", type=Path,
-                        help="other pairs to calibrate with; default: every second of --data")
-    parser.add_argument("--pairs", metavar="N", type=int, default=MOST_PAIRS,
-                        help="at most so many to check on (and to calibrate with, "
-                        f"{CALIBRATION_PAIRS} at most); default: {MOST_PAIRS}")
-    parser.add_argument("--size", metavar="WxH", type=image_size,
-                        help="image size of the model; default: that of the pairs")
-    parser.add_argument("--tolerance", metavar="X", type=float, default=0.01,
-                        help="what may be lost, of 1; default: 0.01")
-    parser.add_argument("--out", metavar="DIR", type=Path,
-                        help="write into this folder, with a copy of the weights; default: beside "
-                        "the weights")
+    parser.add_argument(
+        "--label-classes",
+        metavar="NAME|FILE",
+        help="class table of the labels; default: that of the network",
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="DIR|BAG",
+        type=Path,
+        help="other pairs to calibrate with; default: every second of --data",
+    )
+    parser.add_argument(
+        "--pairs",
+        metavar="N",
+        type=int,
+        default=MOST_PAIRS,
+        help="at most so many to check on (and to calibrate with, "
+        f"{CALIBRATION_PAIRS} at most); default: {MOST_PAIRS}",
+    )
+    parser.add_argument(
+        "--size",
+        metavar="WxH",
+        type=image_size,
+        help="image size of the model; default: that of the pairs",
+    )
+    parser.add_argument(
+        "--tolerance",
+        metavar="X",
+        type=float,
+        default=0.01,
+        help="what may be lost, of 1; default: 0.01",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="write into this folder, with a copy of the weights; default: beside the weights",
+    )
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
@@ -108,8 +132,11 @@ def run(args: argparse.Namespace) -> int:
     write_bytes(record, (json.dumps(facts, indent=2) + "\n").encode())
     print(table(facts))
     if model is None:
-        print(f"mafs quantize: no int8 model written: {facts['precisions']['int8']['refused']}; "
-              f"the check of the others is in {record}", file=sys.stderr)
+        print(
+            f"mafs quantize: no int8 model written: {facts['precisions']['int8']['refused']}; "
+            f"the check of the others is in {record}",
+            file=sys.stderr,
+        )
         return 1
     print(f"wrote {file} and {record}")
     return 0
@@ -131,8 +158,10 @@ def read_data(args: argparse.Namespace, weights: Path) -> tuple[list[Pair], list
         return read_pairs(args.calibration, min(args.pairs, CALIBRATION_PAIRS), size), check
     pairs = read_pairs(args.data, 2 * args.pairs, args.size, args.labels, mapper)
     if len(pairs) < 2:
-        raise ValueError(f"{args.data}: got {len(pairs)} pair, expected at least 2: one to "
-                         "calibrate with, one to check on")
+        raise ValueError(
+            f"{args.data}: got {len(pairs)} pair, expected at least 2: one to "
+            "calibrate with, one to check on"
+        )
     calibration = pairs[::2]
     chosen = spread(len(calibration), CALIBRATION_PAIRS)
     return [calibration[index] for index in chosen], pairs[1::2]
@@ -144,9 +173,12 @@ def describe_data(args: argparse.Namespace, facts: dict[str, Any]) -> dict[str, 
     calibration = args.calibration.resolve() if args.calibration else None
     return {
         "checked_on": f"{facts['check_pairs']} pairs of {parent}/{own}",
-        "calibrated_on": f"{facts['calibration_pairs']} " + (
-            f"pairs of {calibration.parent.name}/{calibration.name}" if calibration
-            else "others of the same"),
+        "calibrated_on": f"{facts['calibration_pairs']} "
+        + (
+            f"pairs of {calibration.parent.name}/{calibration.name}"
+            if calibration
+            else "others of the same"
+        ),
         "labels": f"those in {args.labels.name}" if args.labels else "those of fp32",
     }
 
@@ -171,8 +203,9 @@ def unchecked_record(weights: Path, size: tuple[int, int], model: Path) -> dict[
 
     return {
         **provenance(weights, size),
-        "precisions": {"int8": {
-            "passed": False, "sha256": file_hash(model, model.with_suffix(".bin"))}},
+        "precisions": {
+            "int8": {"passed": False, "sha256": file_hash(model, model.with_suffix(".bin"))}
+        },
     }
 
 
@@ -216,7 +249,8 @@ class Quantization:
         say(f"converting {self.weights.name} for {self.size[1]}x{self.size[0]}")
         graph = convert(self.weights, *self.size)
         runs: dict[str, openvino.InferRequest] = {
-            name: self.compiled(graph, name) for name in ("fp32", "bf16") if name in self.native}
+            name: self.compiled(graph, name) for name in ("fp32", "bf16") if name in self.native
+        }
         results: dict[str, Any] = {name: self.measure(run) for name, run in runs.items()}
         quantized, results["int8"] = self.quantize(graph)
         if quantized is not None:
@@ -281,14 +315,15 @@ class Quantization:
         say(f"ranking {len(names)} parts on {len(pairs)} pairs")
         exact = self.outputs(self.compiled(graph, "fp32"), pairs)
         quantized = int8.quantize(
-            graph, [(pair.rgb, pair.thermal) for pair in self.calibration], kept)
+            graph, [(pair.rgb, pair.thermal) for pair in self.calibration], kept
+        )
         agreement = {}
         for name in names:
             model = int8.without_rounding(quantized, [name])
             rounded = self.outputs(self.compiled(model, "int8"), pairs)
             agreement[name] = statistics.fmean(
-                float((a == b).mean())
-                for a, b in zip(rounded.labels, exact.labels, strict=True))
+                float((a == b).mean()) for a, b in zip(rounded.labels, exact.labels, strict=True)
+            )
         return sorted(names, key=lambda name: -agreement[name])
 
     # measuring
@@ -352,8 +387,10 @@ class Quantization:
         for a, b in zip(outputs.fused, self.reference.fused, strict=True):
             counts += np.bincount(np.abs(a.astype(np.int16) - b).ravel(), minlength=256)
         below = np.cumsum(counts) / counts.sum()
-        equal = [float((a == b).mean())
-                 for a, b in zip(outputs.labels, self.reference.labels, strict=True)]
+        equal = [
+            float((a == b).mean())
+            for a, b in zip(outputs.labels, self.reference.labels, strict=True)
+        ]
         return {
             "fused_difference_mean": float(counts @ np.arange(256) / counts.sum()),
             "fused_difference_p99": int(np.searchsorted(below, 0.99)),
@@ -367,11 +404,14 @@ class Quantization:
 
     def fault(self, result: dict[str, Any]) -> str:
         """What is lost too much, in words."""
-        names = {"miou": "of mean IoU", "half_vif": "of half the VIF",
-                 "fused": "of the range of the fused image (99 % of the values)"}
+        names = {
+            "miou": "of mean IoU",
+            "half_vif": "of half the VIF",
+            "fused": "of the range of the fused image (99 % of the values)",
+        }
         losses = {name: value for name, value in result["loss"].items() if value is not None}
         worst = max(losses, key=lambda name: losses[name])
-        return (f"loses {losses[worst]:.4f} {names[worst]}, {self.tolerance:g} is allowed")
+        return f"loses {losses[worst]:.4f} {names[worst]}, {self.tolerance:g} is allowed"
 
     def timed(self, runs: dict[str, openvino.InferRequest]) -> dict[str, float]:
         """Median milliseconds of each, run in turn."""
@@ -404,15 +444,17 @@ def table(facts: dict[str, Any]) -> str:
     lines = [
         "",
         f"{facts['weights']} at {facts['size'][1]}x{facts['size'][0]}; "
-        + "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in
-                    facts["data"].items()),
+        + "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in facts["data"].items()),
         f"{'':6} {'mIoU':>7} {'VIF':>7} {'fused: mean':>12} {'99 %':>5} {'max':>4} "
         f"{'labels equal':>13} {'ms':>8}",
     ]
     columns: list[tuple[str, Callable[[Any], str], int]] = [
-        ("miou", "{:.4f}".format, 7), ("vif", "{:.4f}".format, 7),
-        ("fused_difference_mean", "{:.3f}".format, 12), ("fused_difference_p99", str, 5),
-        ("fused_difference_max", str, 4), ("labels_equal", "{:.4%}".format, 13),
+        ("miou", "{:.4f}".format, 7),
+        ("vif", "{:.4f}".format, 7),
+        ("fused_difference_mean", "{:.3f}".format, 12),
+        ("fused_difference_p99", str, 5),
+        ("fused_difference_max", str, 4),
+        ("labels_equal", "{:.4%}".format, 13),
         ("median_ms", "{:.1f}".format, 8),
     ]
     for name, result in facts["precisions"].items():

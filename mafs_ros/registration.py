@@ -50,7 +50,7 @@ class Registration:
         rgb_size: Size | None = None,
     ) -> None:
         if (thermal_size is None) != (rgb_size is None):
-            raise ValueError('give the sizes of both the thermal and the RGB image, or of neither')
+            raise ValueError("give the sizes of both the thermal and the RGB image, or of neither")
         self.homography = None if homography is None else _checked_homography(homography)
         self.thermal_size, self.rgb_size = thermal_size, rgb_size
         self._warp: _Warp | None = None
@@ -68,8 +68,8 @@ class Registration:
         """
         if thermal.ndim != 2 or thermal.size == 0 or thermal.dtype != np.uint8:
             raise ValueError(
-                f'thermal must be uint8 [h,w] and not empty, got {thermal.dtype} '
-                f'{list(thermal.shape)}'
+                f"thermal must be uint8 [h,w] and not empty, got {thermal.dtype} "
+                f"{list(thermal.shape)}"
             )
         thermal_size, size = (thermal.shape[0], thermal.shape[1]), (size[0], size[1])
         if self.homography is None:
@@ -86,8 +86,8 @@ class Registration:
         _check_size(rgb_size)
         homography = np.eye(3) if self.homography is None else self.homography
         if self.thermal_size is not None and self.rgb_size is not None:
-            to_measured = _rescaling('thermal', thermal_size, self.thermal_size)
-            from_measured = np.linalg.inv(_rescaling('RGB', rgb_size, self.rgb_size))
+            to_measured = _rescaling("thermal", thermal_size, self.thermal_size)
+            from_measured = np.linalg.inv(_rescaling("RGB", rgb_size, self.rgb_size))
             homography = from_measured @ homography @ to_measured
         if thermal_size == rgb_size and np.allclose(homography, np.eye(3), atol=1e-9):
             return _Warp(thermal_size, rgb_size, None)
@@ -109,19 +109,19 @@ def load_registration(path: str | Path) -> Registration:
     """
     path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding='utf-8'))
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(data, Mapping):
-            raise ValueError('expected a mapping with homography, thermal_size and rgb_size')
-        missing = {'homography', 'thermal_size', 'rgb_size'} - data.keys()
+            raise ValueError("expected a mapping with homography, thermal_size and rgb_size")
+        missing = {"homography", "thermal_size", "rgb_size"} - data.keys()
         if missing:
-            raise ValueError(f'lacks {", ".join(sorted(missing))}')
+            raise ValueError(f"lacks {', '.join(sorted(missing))}")
         return Registration(
-            data['homography'],
-            thermal_size=_size_from_yaml('thermal_size', data['thermal_size']),
-            rgb_size=_size_from_yaml('rgb_size', data['rgb_size']),
+            data["homography"],
+            thermal_size=_size_from_yaml("thermal_size", data["thermal_size"]),
+            rgb_size=_size_from_yaml("rgb_size", data["rgb_size"]),
         )
     except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f'registration file {path}: {error}') from None
+        raise ValueError(f"registration file {path}: {error}") from None
 
 
 def registration_from_cameras(
@@ -149,14 +149,14 @@ def registration_from_cameras(
     thermal_size, rgb_size: (height, width) that the intrinsics belong to.
     Raises ValueError for what cannot be a calibration.
     """
-    rgb_matrix = _checked_intrinsics('rgb_k', rgb_k)
-    thermal_matrix = _checked_intrinsics('thermal_k', thermal_k)
-    r = _numbers('rotation', rotation, (3, 3))
-    t = _numbers('translation', translation, (3,))
+    rgb_matrix = _checked_intrinsics("rgb_k", rgb_k)
+    thermal_matrix = _checked_intrinsics("thermal_k", thermal_k)
+    r = _numbers("rotation", rotation, (3, 3))
+    t = _numbers("translation", translation, (3,))
     if not np.allclose(r @ r.T, np.eye(3), atol=1e-3) or np.linalg.det(r) < 0:
-        raise ValueError(f'rotation must be a rotation matrix, got {r.tolist()}')
+        raise ValueError(f"rotation must be a rotation matrix, got {r.tolist()}")
     if not (math.isfinite(plane_depth_m) and plane_depth_m > 0):
-        raise ValueError(f'plane_depth_m must be above 0, got {plane_depth_m}')
+        raise ValueError(f"plane_depth_m must be above 0, got {plane_depth_m}")
     # On the plane z = d every point p obeys z / d = 1, hence R p + t = (R + t n^T / d) p.
     on_plane = r + np.outer(t, [0, 0, 1 / plane_depth_m])
     homography = rgb_matrix @ on_plane @ np.linalg.inv(thermal_matrix)
@@ -180,14 +180,14 @@ def _maps(
     centre_weight = homography[2] @ [(width - 1) / 2, (height - 1) / 2, 1]
     inverse = np.linalg.inv(homography * (1 if centre_weight >= 0 else -1))
     y, x = np.mgrid[: rgb_size[0], : rgb_size[1]].astype(np.float64)
-    u, v, weight = np.einsum('ij,jhw->ihw', inverse, np.stack([x, y, np.ones_like(x)]))
+    u, v, weight = np.einsum("ij,jhw->ihw", inverse, np.stack([x, y, np.ones_like(x)]))
     in_front = weight > 1e-12
     u, v = (np.divide(c, weight, out=np.full_like(c, -10), where=in_front) for c in (u, v))
     if not ((u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)).any():
         raise ValueError(
-            f'the homography takes no part of the {_text(thermal_size)} thermal image into the '
-            f'{_text(rgb_size)} RGB image; it must lead from thermal to RGB pixels: is it the '
-            'inverse?'
+            f"the homography takes no part of the {_text(thermal_size)} thermal image into the "
+            f"{_text(rgb_size)} RGB image; it must lead from thermal to RGB pixels: is it the "
+            "inverse?"
         )
     # Far outside is outside: keep within the 16 bit of the fixed-point form.
     u, v = np.clip(u, -10, width + 10), np.clip(v, -10, height + 10)
@@ -199,18 +199,18 @@ def _rescaling(name: str, size: Size, measured: Size) -> Matrix:
     sy, sx = measured[0] / size[0], measured[1] / size[1]
     if abs(sx / sy - 1) > 0.01:
         raise ValueError(
-            f'the registration was measured on {name} images of {_text(measured)}, got '
-            f'{_text(size)}, which is another shape: measure it again, or set the camera to a '
-            'resolution of the same shape'
+            f"the registration was measured on {name} images of {_text(measured)}, got "
+            f"{_text(size)}, which is another shape: measure it again, or set the camera to a "
+            "resolution of the same shape"
         )
     # Pixel centres: the left edge of the image is at -0.5.
     return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
 
 
 def _checked_homography(homography: ArrayLike) -> Matrix:
-    h = _numbers('homography', homography, (3, 3))
+    h = _numbers("homography", homography, (3, 3))
     if np.linalg.cond(h) > 1e12:
-        raise ValueError(f'homography cannot be inverted: {h.tolist()}')
+        raise ValueError(f"homography cannot be inverted: {h.tolist()}")
     return h / h[2, 2] if h[2, 2] else h
 
 
@@ -218,8 +218,8 @@ def _checked_intrinsics(name: str, k: ArrayLike) -> Matrix:
     matrix = _numbers(name, k, (3, 3))
     if matrix[0, 0] <= 0 or matrix[1, 1] <= 0 or matrix[2].tolist() != [0, 0, 1]:
         raise ValueError(
-            f'{name} must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx, fy above 0 (zeros: '
-            f'the camera is not calibrated), got {matrix.tolist()}'
+            f"{name} must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx, fy above 0 (zeros: "
+            f"the camera is not calibrated), got {matrix.tolist()}"
         )
     return matrix
 
@@ -228,23 +228,23 @@ def _numbers(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Matrix:
     try:
         array = np.asarray(values, np.float64).reshape(shape)
     except (TypeError, ValueError):
-        raise ValueError(f'{name} must be {_text(shape)} numbers, got {values!r}') from None
+        raise ValueError(f"{name} must be {_text(shape)} numbers, got {values!r}") from None
     if not np.isfinite(array).all():
-        raise ValueError(f'{name} must be finite, got {array.tolist()}')
+        raise ValueError(f"{name} must be finite, got {array.tolist()}")
     return array
 
 
 def _size_from_yaml(name: str, value: Any) -> Size:
-    if not isinstance(value, Mapping) or set(value) != {'width', 'height'}:
-        raise ValueError(f'{name} must be {{width: W, height: H}}, got {value}')
-    return value['height'], value['width']
+    if not isinstance(value, Mapping) or set(value) != {"width", "height"}:
+        raise ValueError(f"{name} must be {{width: W, height: H}}, got {value}")
+    return value["height"], value["width"]
 
 
 def _check_size(size: Size) -> None:
     if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in size):
-        raise ValueError(f'an image size must be two whole numbers above 0, got {size}')
+        raise ValueError(f"an image size must be two whole numbers above 0, got {size}")
 
 
 def _text(size: tuple[int, ...]) -> str:
     """'640x480': sizes in messages are width x height."""
-    return 'x'.join(str(n) for n in reversed(size))
+    return "x".join(str(n) for n in reversed(size))

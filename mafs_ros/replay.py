@@ -19,11 +19,18 @@ from typing import Any
 from mafs_ros.backends import add_engine_options
 from mafs_ros.errors import one_line
 
-FILES = ('report.json', 'report.html', 'frames.csv', 'timing.json', 'timing.csv',
-         'side_by_side.webm', 'output.mcap')
-PART = '.mafs_replay'
+FILES = (
+    "report.json",
+    "report.html",
+    "frames.csv",
+    "timing.json",
+    "timing.csv",
+    "side_by_side.webm",
+    "output.mcap",
+)
+PART = ".mafs_replay"
 
-EXAMPLE = '''\
+EXAMPLE = """\
 examples:
   mafs replay drive --out report
   mafs replay drive --labels /labels/image --label-classes mfnet --out report
@@ -34,38 +41,80 @@ examples:
 writes into DIR: report.html to read, report.json and frames.csv to compute with, timing.json and
 timing.csv, side_by_side.webm, output.mcap (fused, labels, overlay, class table) for rviz or
 Foxglove. docs/report_schema.md describes them. Exit code 1 where something was wrong with the
-bag: the report then says what, and holds everything that could be evaluated.'''
+bag: the report then says what, and holds everything that could be evaluated."""
 
 
 def add_parser(commands) -> None:
     """Add `mafs replay` to the sub-commands of `mafs`."""
     parser = commands.add_parser(
-        'replay', help='evaluate a recorded drive', epilog=EXAMPLE,
-        description='From a rosbag2 to numbers and pictures: what pairs, how good and how fast.',
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('bag', metavar='BAG', type=Path, help='folder, .mcap or .db3 file')
-    parser.add_argument('--out', metavar='DIR', type=Path, required=True, help='output folder')
-    parser.add_argument('--rgb-topic', metavar='TOPIC', default='', help='default: guessed')
-    parser.add_argument('--thermal-topic', metavar='TOPIC', default='', help='default: guessed')
-    parser.add_argument('--labels', metavar='TOPIC|DIR', help='ground truth: a mono8 topic of the '
-                        'bag, or PNGs named by RGB stamp in ns or number of the RGB image')
-    parser.add_argument('--label-classes', metavar='NAME|FILE', help='class table of the labels, '
-                        'matched by name; default: that of the network')
-    parser.add_argument('--weights', metavar='FILE', type=Path,
-                        help='model file (.safetensors); default: the one shipped')
+        "replay",
+        help="evaluate a recorded drive",
+        epilog=EXAMPLE,
+        description="From a rosbag2 to numbers and pictures: what pairs, how good and how fast.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("bag", metavar="BAG", type=Path, help="folder, .mcap or .db3 file")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="output folder")
+    parser.add_argument("--rgb-topic", metavar="TOPIC", default="", help="default: guessed")
+    parser.add_argument("--thermal-topic", metavar="TOPIC", default="", help="default: guessed")
+    parser.add_argument(
+        "--labels",
+        metavar="TOPIC|DIR",
+        help="ground truth: a mono8 topic of the "
+        "bag, or PNGs named by RGB stamp in ns or number of the RGB image",
+    )
+    parser.add_argument(
+        "--label-classes",
+        metavar="NAME|FILE",
+        help="class table of the labels, matched by name; default: that of the network",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        type=Path,
+        help="model file (.safetensors); default: the one shipped",
+    )
     add_engine_options(parser)
-    parser.add_argument('--compare', metavar='WEIGHTS|BACKEND[:PRECISION]', default='',
-                        help='evaluate a second model file, or a second engine, beside the first')
-    parser.add_argument('--params', metavar='FILE', type=Path,
-                        help='parameter file of the node (slop_s, thermal_scaling, ...)')
-    parser.add_argument('-p', dest='assignments', metavar='NAME:=VALUE', action='append',
-                        default=[], help='one parameter of the node; may be repeated')
-    parser.add_argument('--every', metavar='N', type=int, default=1,
-                        help='evaluate only every Nth pair; default: 1, all')
-    parser.add_argument('--live', action='store_true', help='play the bag to the real node (needs '
-                        'ROS 2) and evaluate what it publishes: latency, age, drops, same bytes')
-    parser.add_argument('--rate', metavar='X', type=float, default=1.0,
-                        help='speed of --live; default: 1, as recorded')
+    parser.add_argument(
+        "--compare",
+        metavar="WEIGHTS|BACKEND[:PRECISION]",
+        default="",
+        help="evaluate a second model file, or a second engine, beside the first",
+    )
+    parser.add_argument(
+        "--params",
+        metavar="FILE",
+        type=Path,
+        help="parameter file of the node (slop_s, thermal_scaling, ...)",
+    )
+    parser.add_argument(
+        "-p",
+        dest="assignments",
+        metavar="NAME:=VALUE",
+        action="append",
+        default=[],
+        help="one parameter of the node; may be repeated",
+    )
+    parser.add_argument(
+        "--every",
+        metavar="N",
+        type=int,
+        default=1,
+        help="evaluate only every Nth pair; default: 1, all",
+    )
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="play the bag to the real node (needs "
+        "ROS 2) and evaluate what it publishes: latency, age, drops, same bytes",
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="X",
+        type=float,
+        default=1.0,
+        help="speed of --live; default: 1, as recorded",
+    )
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
@@ -75,17 +124,17 @@ def run(args: argparse.Namespace) -> int:
     Whatever the bag is like, a report is written as soon as the outputs can be.
     """
     if args.every < 1:
-        args.usage_error(f'--every: got {args.every}, expected 1 or more')
+        args.usage_error(f"--every: got {args.every}, expected 1 or more")
     if args.live and args.every > 1:
-        args.usage_error('--every does not go with --live, where the node itself skips pairs')
+        args.usage_error("--every does not go with --live, where the node itself skips pairs")
     if not 0.001 <= args.rate <= 1000:
-        args.usage_error(f'--rate: got {args.rate:g}, expected 0.001 to 1000')
+        args.usage_error(f"--rate: got {args.rate:g}, expected 0.001 to 1000")
     from mafs_ros.replay_evaluation import Replay
     from mafs_ros.replay_settings import read_settings
 
     settings = read_settings(args.params, args.assignments)
     if not args.bag.exists():
-        raise FileNotFoundError(f'{args.bag}: there is no such bag')
+        raise FileNotFoundError(f"{args.bag}: there is no such bag")
     prepare_folder(args.out)
     replay = Replay(args, settings)
     interrupted = False
@@ -94,22 +143,24 @@ def run(args: argparse.Namespace) -> int:
             replay.evaluate()
         except KeyboardInterrupt:
             interrupted = True
-            replay.problems.append('interrupted: this is the report of what was evaluated until '
-                                   'then')
+            replay.problems.append(
+                "interrupted: this is the report of what was evaluated until then"
+            )
         except BagTrouble as error:
             replay.problems.append(one_line(error))
         from mafs_ros.report import write_report
 
         report = write_report(args.out, replay)
-    for problem in report['problems']:
-        print(f'mafs replay: {problem}', file=sys.stderr)
+    for problem in report["problems"]:
+        print(f"mafs replay: {problem}", file=sys.stderr)
     print(summary_line(report, args.out))
-    return 130 if interrupted else 1 if report['problems'] else 0
+    return 130 if interrupted else 1 if report["problems"] else 0
 
 
 @contextmanager
 def first_interrupt_alone() -> Iterator[None]:
     """Ctrl-C ends the evaluation; a second one, which ros2 launch sends too, not the report."""
+
     def interrupt(number: int, frame: object) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise KeyboardInterrupt
@@ -126,11 +177,11 @@ class BagTrouble(ValueError):
 
 
 def summary_line(report: dict[str, Any], out: Path) -> str:
-    frames = report['frames']
-    text = f'{frames["evaluated"]} of {report["pairing"]["pairs"]} pairs evaluated'
-    if report['segmentation'] and report['segmentation']['miou_with_background'] is not None:
-        text += f', mIoU {report["segmentation"]["miou_with_background"]:.2f} with background'
-    return f'{text}; {out / "report.html"}'
+    frames = report["frames"]
+    text = f"{frames['evaluated']} of {report['pairing']['pairs']} pairs evaluated"
+    if report["segmentation"] and report["segmentation"]["miou_with_background"] is not None:
+        text += f", mIoU {report['segmentation']['miou_with_background']:.2f} with background"
+    return f"{text}; {out / 'report.html'}"
 
 
 def prepare_folder(out: Path) -> None:
@@ -139,9 +190,10 @@ def prepare_folder(out: Path) -> None:
 
     prepare_output_folder(out)
     found = [name for name in FILES if (out / name).exists()]
-    if found and 'report.json' not in found:
-        raise ValueError(f'{out / found[0]}: exists and is not of an earlier report; '
-                         'choose another --out')
+    if found and "report.json" not in found:
+        raise ValueError(
+            f"{out / found[0]}: exists and is not of an earlier report; choose another --out"
+        )
     for name in found:
         (out / name).unlink()
     shutil.rmtree(out / PART, ignore_errors=True)

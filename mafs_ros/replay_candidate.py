@@ -25,12 +25,18 @@ class Candidate:
     confusions: int64 [C,C] of each labelled frame; labelled and timings_ms: of each evaluated one.
     """
 
-    def __init__(self, weights: Path, backend: str, precision: str,
-                 settings: dict[str, Any]) -> None:
+    def __init__(
+        self, weights: Path, backend: str, precision: str, settings: dict[str, Any]
+    ) -> None:
         self.weights = weights
         scaler, registration = scaler_from(settings), registration_from(settings)
-        self.engine = create_engine(backend, weights, threads=settings['threads'],
-                                    precision=precision, cache_dir=default_cache_dir())
+        self.engine = create_engine(
+            backend,
+            weights,
+            threads=settings["threads"],
+            precision=precision,
+            cache_dir=default_cache_dir(),
+        )
         self.table = ClassTable.from_dict(self.engine.model_info.class_table)
         self.perception = Perception(self.engine, scaler, registration)
         self.fusion = FusionScores()
@@ -42,11 +48,11 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        return f'{self.weights.name}, {self.engine.description.split(" on ")[0]}'
+        return f"{self.weights.name}, {self.engine.description.split(' on ')[0]}"
 
     def perceive(self, rgb: np.ndarray, thermal: np.ndarray, stamp_s: float) -> Perceived:
         """As the node does; raises ValueError or RuntimeError."""
-        if rgb.shape not in self._prepared:   # so that compiling is in no frame's time
+        if rgb.shape not in self._prepared:  # so that compiling is in no frame's time
             self.engine.prepare(*rgb.shape[:2])
             self._prepared.add(rgb.shape)
         return self.perception(rgb, thermal, stamp_s)
@@ -59,18 +65,19 @@ class Candidate:
         return matrix
 
 
-def create_candidates(args: argparse.Namespace, settings: dict[str, Any],
-                      has_labels: bool) -> list[Candidate]:
+def create_candidates(
+    args: argparse.Namespace, settings: dict[str, Any], has_labels: bool
+) -> list[Candidate]:
     """The one to evaluate and, with --compare, the other. Raises OSError or ValueError."""
     weights = args.weights or default_weights()
     chosen = [(weights, args.backend, args.precision)]
-    backend, _, precision = args.compare.partition(':')
+    backend, _, precision = args.compare.partition(":")
     if backend in BACKENDS:
-        chosen.append((weights, backend, precision or 'auto'))
+        chosen.append((weights, backend, precision or "auto"))
     elif args.compare:
         chosen.append((Path(args.compare), args.backend, args.precision))
     candidates = [Candidate(*one, settings) for one in chosen]
     for candidate in candidates if has_labels else ():
-        table = (load_class_table(args.label_classes) if args.label_classes else candidate.table)
+        table = load_class_table(args.label_classes) if args.label_classes else candidate.table
         candidate.mapper = LabelMapper(table, candidate.table)
     return candidates

@@ -52,7 +52,7 @@ class Replay:
         self.reasons: Counter[str] = Counter()
         self.series = Series()
         self.worst = WorstFrames()
-        self.live: Any = None   # a mafs_ros.live.Live, which needs ROS
+        self.live: Any = None  # a mafs_ros.live.Live, which needs ROS
         self.same_bytes = 0
         self.different: list[int] = []
 
@@ -62,7 +62,7 @@ class Replay:
             try:
                 bag = stack.enter_context(Bag(self.args.bag, salvage=True))
                 if bag.damage:
-                    self.problems.append(f'{bag.damage}; evaluated is what could be salvaged')
+                    self.problems.append(f"{bag.damage}; evaluated is what could be salvaged")
                 self.topics = choose_topics(bag, self.args.rgb_topic, self.args.thermal_topic)
                 if self.args.labels:
                     self.labels = open_labels(self.args.labels, bag, self.topics[0])
@@ -85,11 +85,11 @@ class Replay:
         try:
             self.live = run_live(self, self.topics, self.args.rate)
         except LiveError as error:
-            raise BagTrouble(f'live: {error}') from error
+            raise BagTrouble(f"live: {error}") from error
         self.problems += self.live.problems
 
     def _wanted(self, frame: Frame) -> bool:
-        if self.live is not None:   # those that the node did, so that both scalers saw the same
+        if self.live is not None:  # those that the node did, so that both scalers saw the same
             return frame.rgb.stamp in self.live.digests
         return frame.number % self.args.every == 0
 
@@ -97,14 +97,19 @@ class Replay:
         assert self.topics is not None
         reader = PairReader(self.topics, self.settings, self.labels, self._wanted)
         self.pairs = reader.log
-        total = (-(-min(topic.count for topic in self.topics) // self.args.every)
-                 if self.live is None else len(self.live.digests))
-        with (closing(reader.frames(bag)) as frames,
-              tqdm(total=total, unit='frame', disable=None) as bar):
+        total = (
+            -(-min(topic.count for topic in self.topics) // self.args.every)
+            if self.live is None
+            else len(self.live.digests)
+        )
+        with (
+            closing(reader.frames(bag)) as frames,
+            tqdm(total=total, unit="frame", disable=None) as bar,
+        ):
             while True:
                 try:
                     frame = next(frames, None)
-                except BagError as error:   # nothing more comes; what waited came before
+                except BagError as error:  # nothing more comes; what waited came before
                     self.problems.append(one_line(error))
                     return
                 if frame is None:
@@ -114,9 +119,12 @@ class Replay:
 
     def _evaluate_frame(self, frame: Frame, outputs: Outputs) -> None:
         row: dict[str, Any] = {
-            'pair': frame.number, 'rgb_stamp_ns': frame.rgb.stamp,
-            'thermal_stamp_ns': frame.thermal.stamp, 'received_ns': frame.received,
-            'offset_ms': self.pairs.offsets_ms[frame.number]}
+            "pair": frame.number,
+            "rgb_stamp_ns": frame.rgb.stamp,
+            "thermal_stamp_ns": frame.thermal.stamp,
+            "received_ns": frame.received,
+            "offset_ms": self.pairs.offsets_ms[frame.number],
+        }
         try:
             images = perceive(frame, self.candidates)
         except FrameTrouble as error:
@@ -125,8 +133,8 @@ class Replay:
             self.reasons[one_line(error)] += 1
             outputs.add_row(row)
             return
-        self.statuses['ok'] += 1
-        row.update(status='ok', reason='', height=images.rgb.shape[0], width=images.rgb.shape[1])
+        self.statuses["ok"] += 1
+        row.update(status="ok", reason="", height=images.rgb.shape[0], width=images.rgb.shape[1])
         self._check_live(frame, images)
         row.update(self.scorer.score(frame, images))
         self._remember(frame, row)
@@ -144,5 +152,5 @@ class Replay:
     def _remember(self, frame: Frame, row: dict[str, Any]) -> None:
         self.series.time_s.append((frame.rgb.stamp - self.pairs.rgb_stamps[0]) / 1e9)
         self.series.total_ms.append(sum(self.candidates[0].timings_ms[-1].values()))
-        self.series.score.append(row.get('Qabf' if self.labels is None else 'miou_percent'))
+        self.series.score.append(row.get("Qabf" if self.labels is None else "miou_percent"))
         self.series.received.append(frame.received)

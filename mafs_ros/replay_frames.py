@@ -45,15 +45,16 @@ def perceive(frame: Frame, candidates: Sequence[Candidate]) -> Images:
         messages = frame.rgb.deserialize(), frame.thermal.deserialize()
         rgb, thermal = rgb_from_message(messages[0]), thermal_from_message(messages[1])
     except (BagError, ImageError) as error:
-        raise FrameTrouble('bad_image', str(error)) from error
+        raise FrameTrouble("bad_image", str(error)) from error
     conversion_ms = 1e3 * (time.perf_counter() - start)
     try:
-        perceived = [candidate.perceive(rgb, thermal, frame.thermal.stamp / 1e9)
-                     for candidate in candidates]
+        perceived = [
+            candidate.perceive(rgb, thermal, frame.thermal.stamp / 1e9) for candidate in candidates
+        ]
     except (ValueError, RuntimeError) as error:
-        raise FrameTrouble('failed', str(error)) from error
+        raise FrameTrouble("failed", str(error)) from error
     for candidate, one in zip(candidates, perceived, strict=True):
-        candidate.timings_ms.append({'conversion': conversion_ms, **one.timings_ms})
+        candidate.timings_ms.append({"conversion": conversion_ms, **one.timings_ms})
     return Images(rgb, messages[0].header.frame_id, perceived)
 
 
@@ -63,8 +64,9 @@ class Scorer:
     agreement, fused_difference: of the two candidates of a comparison, for each frame.
     """
 
-    def __init__(self, candidates: Sequence[Candidate],
-                 labels: LabelTopic | LabelFolder | None) -> None:
+    def __init__(
+        self, candidates: Sequence[Candidate], labels: LabelTopic | LabelFolder | None
+    ) -> None:
         self._candidates, self._labels = candidates, labels
         self.unscored: Counter[str] = Counter()
         self.unlabelled: Counter[str] = Counter()
@@ -81,7 +83,7 @@ class Scorer:
             if labels is not None:
                 scores.update(compare_labels(candidate, labels, images.perceived[index].labels))
                 images.truth = labels if index == 0 else images.truth
-            row.update({'b_' * index + name: value for name, value in scores.items()})
+            row.update({"b_" * index + name: value for name, value in scores.items()})
         if len(self._candidates) == 2:
             row.update(self._compare(images))
         return row
@@ -90,8 +92,8 @@ class Scorer:
         perceived = images.perceived[index]
         try:
             return {**candidate.fusion.accumulate(perceived.thermal, images.rgb, perceived.fused)}
-        except ValueError as error:   # too small for VIF
-            self.unscored[f'fusion is not scored: {one_line(error)}'] += index == 0
+        except ValueError as error:  # too small for VIF
+            self.unscored[f"fusion is not scored: {one_line(error)}"] += index == 0
             return {}
 
     def _labels_of(self, frame: Frame) -> np.ndarray | None:
@@ -103,8 +105,9 @@ class Scorer:
             self.unlabelled[one_line(error)] += 1
             return None
 
-    def _mapped(self, candidate: Candidate, raw: np.ndarray | None,
-                images: Images) -> np.ndarray | None:
+    def _mapped(
+        self, candidate: Candidate, raw: np.ndarray | None, images: Images
+    ) -> np.ndarray | None:
         if raw is None or candidate.mapper is None:
             return None
         try:
@@ -117,20 +120,23 @@ class Scorer:
         a, b = images.perceived
         difference = float(np.abs(a.fused.astype(np.int16) - b.fused).mean())
         self.fused_difference.append(difference)
-        row = {'fused_difference': difference}
+        row = {"fused_difference": difference}
         if self._candidates[0].table.names == self._candidates[1].table.names:
-            row['agreement_percent'] = float(100 * np.mean(a.labels == b.labels))
-            self.agreement.append(row['agreement_percent'])
+            row["agreement_percent"] = float(100 * np.mean(a.labels == b.labels))
+            self.agreement.append(row["agreement_percent"])
         return row
 
 
-def compare_labels(candidate: Candidate, labels: np.ndarray,
-                   predicted: np.ndarray) -> dict[str, Any]:
+def compare_labels(
+    candidate: Candidate, labels: np.ndarray, predicted: np.ndarray
+) -> dict[str, Any]:
     """The confusion of one frame, kept, and its columns of frames.csv."""
     matrix = ConfusionMatrix(candidate.table.names, candidate.table.ignore_id)
     matrix.accumulate(labels, predicted)
     candidate.confusions.append(matrix.matrix)
     miou = matrix.miou()
-    return {'labelled_pixels': int(matrix.matrix.sum()),
-            'correct_pixels': int(np.trace(matrix.matrix)),
-            'miou_percent': None if np.isnan(miou) else 100 * miou}
+    return {
+        "labelled_pixels": int(matrix.matrix.sum()),
+        "correct_pixels": int(np.trace(matrix.matrix)),
+        "miou_percent": None if np.isnan(miou) else 100 * miou,
+    }

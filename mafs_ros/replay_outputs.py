@@ -24,7 +24,7 @@ from mafs_ros.replay_worst import badness
 if TYPE_CHECKING:
     from mafs_ros.replay_evaluation import Replay
 
-PANEL_WIDTH = 480    # of the pictures of the video
+PANEL_WIDTH = 480  # of the pictures of the video
 
 
 class Outputs:
@@ -33,23 +33,33 @@ class Outputs:
     def __init__(self, replay: Replay) -> None:
         self._replay = replay
         self._out = replay.args.out
-        self._columns = ['pair', 'rgb_stamp_ns', 'thermal_stamp_ns', 'received_ns', 'offset_ms',
-                         'status', 'reason', 'height', 'width']
-        scores = [*FUSION_METRICS, 'labelled_pixels', 'correct_pixels', 'miou_percent']
+        self._columns = [
+            "pair",
+            "rgb_stamp_ns",
+            "thermal_stamp_ns",
+            "received_ns",
+            "offset_ms",
+            "status",
+            "reason",
+            "height",
+            "width",
+        ]
+        scores = [*FUSION_METRICS, "labelled_pixels", "correct_pixels", "miou_percent"]
         for index in range(len(replay.candidates)):
-            self._columns += ['b_' * index + name for name in scores]
+            self._columns += ["b_" * index + name for name in scores]
         if len(replay.candidates) == 2:
-            self._columns += ['agreement_percent', 'fused_difference']
+            self._columns += ["agreement_percent", "fused_difference"]
         self._stack = ExitStack()
         (self._out / PART).mkdir()
         self._stack.callback(self._move)
-        path = self._out / 'frames.csv'
-        file = self._stack.enter_context(path.open('w', newline='', encoding='utf-8'))
-        self._rows = csv.writer(file, lineterminator='\n')
+        path = self._out / "frames.csv"
+        file = self._stack.enter_context(path.open("w", newline="", encoding="utf-8"))
+        self._rows = csv.writer(file, lineterminator="\n")
         self._rows.writerow(self._columns)
         self._bag = self._stack.enter_context(
-            BagWriter(self._out / PART / 'output', compress='chunks'))
-        self._video = Video(self._out / 'side_by_side.webm')
+            BagWriter(self._out / PART / "output", compress="chunks")
+        )
+        self._video = Video(self._out / "side_by_side.webm")
         self._stack.callback(self._video.close)
         self._described = False
 
@@ -60,9 +70,9 @@ class Outputs:
         self._stack.close()
 
     def _move(self) -> None:
-        bag = self._out / PART / 'output' / 'output.mcap'
+        bag = self._out / PART / "output" / "output.mcap"
         if bag.exists() and self._described:
-            bag.replace(self._out / 'output.mcap')
+            bag.replace(self._out / "output.mcap")
         shutil.rmtree(self._out / PART, ignore_errors=True)
 
     def add_row(self, row: dict[str, Any]) -> None:
@@ -72,48 +82,68 @@ class Outputs:
         """Write the messages and the picture of a frame; row: its columns of frames.csv."""
         table = self._replay.candidates[0].table
         perceived = images.perceived[0]
-        shown = overlay(perceived.fused, perceived.labels, table,
-                        self._replay.settings['overlay_alpha'])
+        shown = overlay(
+            perceived.fused, perceived.labels, table, self._replay.settings["overlay_alpha"]
+        )
         self._write_messages(frame, images, shown)
         picture = frame_picture(images, shown, [c.table for c in self._replay.candidates])
         self._video.write(picture)
         bad = badness(row, self._replay.labels is not None)
         if bad is not None:
-            self._replay.worst.consider(frame.number, frame.rgb.stamp, *bad,
-                                        lambda: worst_jpeg(picture, images, table))
+            self._replay.worst.consider(
+                frame.number, frame.rgb.stamp, *bad, lambda: worst_jpeg(picture, images, table)
+            )
 
     def _write_messages(self, frame: Frame, images: Images, shown: np.ndarray) -> None:
         if not self._described:
-            text = TYPES.types['std_msgs/msg/String'](
-                data=json.dumps(self._replay.candidates[0].table.to_dict()))
-            self._bag.write_raw('/mafs/segmentation/label_info', 'std_msgs/msg/String',
-                                bytes(TYPES.serialize_cdr(text, 'std_msgs/msg/String')),
-                                frame.received)
+            text = TYPES.types["std_msgs/msg/String"](
+                data=json.dumps(self._replay.candidates[0].table.to_dict())
+            )
+            self._bag.write_raw(
+                "/mafs/segmentation/label_info",
+                "std_msgs/msg/String",
+                bytes(TYPES.serialize_cdr(text, "std_msgs/msg/String")),
+                frame.received,
+            )
             self._described = True
         perceived = images.perceived[0]
-        for topic, image in (('/mafs/fused/image', perceived.fused),
-                             ('/mafs/segmentation/labels', perceived.labels),
-                             ('/mafs/segmentation/overlay', shown)):
+        for topic, image in (
+            ("/mafs/fused/image", perceived.fused),
+            ("/mafs/segmentation/labels", perceived.labels),
+            ("/mafs/segmentation/overlay", shown),
+        ):
             self._bag.write_image(topic, image, frame.rgb.stamp, images.frame_id, frame.received)
 
 
 def _cell(value: Any) -> Any:
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ''
+        return ""
     return repr(value) if isinstance(value, float) else value
 
 
 def frame_picture(images: Images, shown: np.ndarray, tables: list[ClassTable]) -> np.ndarray:
     """rgb and thermal, fused and overlay; below, where two are compared, those of the second."""
     first = images.perceived[0]
-    four = mosaic({'rgb': images.rgb, 'thermal': first.thermal, 'fused': first.fused,
-                   'overlay': shown}, PANEL_WIDTH, tables[0])
+    four = mosaic(
+        {"rgb": images.rgb, "thermal": first.thermal, "fused": first.fused, "overlay": shown},
+        PANEL_WIDTH,
+        tables[0],
+    )
     if len(images.perceived) == 1:
         return four
     second = images.perceived[1]
-    return np.vstack([four, two_panels({
-        'fused, second': second.fused,
-        'overlay, second': overlay(second.fused, second.labels, tables[1])}, four.shape)])
+    return np.vstack(
+        [
+            four,
+            two_panels(
+                {
+                    "fused, second": second.fused,
+                    "overlay, second": overlay(second.fused, second.labels, tables[1]),
+                },
+                four.shape,
+            ),
+        ]
+    )
 
 
 def worst_jpeg(picture: np.ndarray, images: Images, table: ClassTable) -> bytes:
@@ -126,7 +156,8 @@ def worst_jpeg(picture: np.ndarray, images: Images, table: ClassTable) -> bytes:
         errors[wrong] = (255, 60, 60)
         rows = 3 if len(images.perceived) == 2 else 2
         shape = (picture.shape[0] * 2 // rows, picture.shape[1])
-        picture = np.vstack([picture, two_panels({'labels': truth, 'errors': errors}, shape)])
-    encoded = cv2.imencode('.jpg', cv2.cvtColor(picture, cv2.COLOR_RGB2BGR),
-                           [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
+        picture = np.vstack([picture, two_panels({"labels": truth, "errors": errors}, shape)])
+    encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80]
+    )[1]
     return encoded.tobytes()

@@ -15,7 +15,7 @@ from mafs_ros.bags import Bag, BagError, BagMessage, ImageTopic
 from mafs_ros.ground_truth import LabelFolder, LabelTopic
 from mafs_ros.pairing import Pairing, PairingCounters
 
-LABEL_WAIT = 30      # pairs that wait for a label topic which lags behind
+LABEL_WAIT = 30  # pairs that wait for a label topic which lags behind
 
 
 @dataclass
@@ -56,18 +56,25 @@ class PairReader:
     topics: RGB and thermal; settings: parameters of the node; wanted: which pairs to give.
     """
 
-    def __init__(self, topics: tuple[ImageTopic, ImageTopic], settings: dict[str, Any],
-                 labels: LabelTopic | LabelFolder | None,
-                 wanted: Callable[[Frame], bool]) -> None:
+    def __init__(
+        self,
+        topics: tuple[ImageTopic, ImageTopic],
+        settings: dict[str, Any],
+        labels: LabelTopic | LabelFolder | None,
+        wanted: Callable[[Frame], bool],
+    ) -> None:
         self.log = PairLog()
         self._rgb, self._thermal = (topic.name for topic in topics)
         self._labels = labels if isinstance(labels, LabelTopic) else None
         self._wanted = wanted
-        self._shift_ns = round(settings['thermal_time_offset_s'] * 1e9)
+        self._shift_ns = round(settings["thermal_time_offset_s"] * 1e9)
         self._found: list[tuple[Stamped, Stamped]] = []
-        self._pairing = Pairing(lambda rgb, thermal: self._found.append((rgb, thermal)),
-                                slop_s=settings['slop_s'], queue_size=settings['queue_size'],
-                                thermal_time_offset_s=settings['thermal_time_offset_s'])
+        self._pairing = Pairing(
+            lambda rgb, thermal: self._found.append((rgb, thermal)),
+            slop_s=settings["slop_s"],
+            queue_size=settings["queue_size"],
+            thermal_time_offset_s=settings["thermal_time_offset_s"],
+        )
 
     def frames(self, bag: Bag) -> Generator[Frame, None, None]:
         """The wanted pairs, each once its labels are here or can be waited for no longer.
@@ -81,8 +88,11 @@ class PairReader:
                 for frame in pairs:
                     if frame is not None:
                         waiting.append(frame)
-                    while waiting and (labels is None or len(waiting) > LABEL_WAIT
-                                       or labels.is_decided(waiting[0].rgb.stamp)):
+                    while waiting and (
+                        labels is None
+                        or len(waiting) > LABEL_WAIT
+                        or labels.is_decided(waiting[0].rgb.stamp)
+                    ):
                         yield waiting.popleft()
         except BagError as error:
             damage = error
@@ -94,7 +104,9 @@ class PairReader:
         """The wanted pairs as recorded; None after each message that completes none."""
         labels = self._labels
         stamps: dict[str, tuple[list[int], list[int]]] = {
-            self._rgb: ([], []), self._thermal: ([], [])}
+            self._rgb: ([], []),
+            self._thermal: ([], []),
+        }
         wanted = {self._rgb, self._thermal} | ({labels.topic.name} if labels else set())
         try:
             for message in bag.messages(wanted):
@@ -106,18 +118,24 @@ class PairReader:
                 stamped = Stamped(message, message.stamp, len(own))
                 own.append(message.stamp)
                 received.append(message.received)
-                add = (self._pairing.add_rgb if message.topic == self._rgb
-                       else self._pairing.add_thermal)
+                add = (
+                    self._pairing.add_rgb
+                    if message.topic == self._rgb
+                    else self._pairing.add_thermal
+                )
                 add(stamped)
                 yield self._take_pair(*self._found.pop()) if self._found else None
         finally:
             self.log.counters = self._pairing.counters
-            self.log.times = {name: Times(np.array(own, np.int64), np.array(received, np.int64))
-                              for name, (own, received) in stamps.items()}
+            self.log.times = {
+                name: Times(np.array(own, np.int64), np.array(received, np.int64))
+                for name, (own, received) in stamps.items()
+            }
 
     def _take_pair(self, rgb: Stamped, thermal: Stamped) -> Frame | None:
         frame = Frame(self.log.count, rgb.message, thermal.message, rgb.number)
         self.log.offsets_ms.append(
-            (thermal.message.stamp + self._shift_ns - rgb.message.stamp) / 1e6)
+            (thermal.message.stamp + self._shift_ns - rgb.message.stamp) / 1e6
+        )
         self.log.rgb_stamps.append(rgb.message.stamp)
         return frame if self._wanted(frame) else None

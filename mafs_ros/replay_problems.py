@@ -10,43 +10,54 @@ from mafs_ros.bag_info import Times, fit
 if TYPE_CHECKING:
     from mafs_ros.replay_evaluation import Replay
 
-NAMED_TROUBLES = 5   # different reasons that are spelled out
+NAMED_TROUBLES = 5  # different reasons that are spelled out
 
 
 def explain(replay: Replay) -> list[str]:
     """What was wrong, after the bag has been read."""
     assert replay.topics is not None
     rgb, thermal = (replay.pairs.times[topic.name] for topic in replay.topics)
-    lines = [f'{topic.name}: {times.backward} stamps go back in time (a loop, a clock that '
-             'was set, or images out of order); late images are not paired'
-             for topic, times in zip(replay.topics, (rgb, thermal), strict=True)
-             if times.backward]
+    lines = [
+        f"{topic.name}: {times.backward} stamps go back in time (a loop, a clock that "
+        "was set, or images out of order); late images are not paired"
+        for topic, times in zip(replay.topics, (rgb, thermal), strict=True)
+        if times.backward
+    ]
     if not replay.pairs.count:
         lines.append(no_pairs(replay, rgb, thermal))
     if replay.different:
         lines.append(
-            f'live: {len(replay.different)} of {len(replay.different) + replay.same_bytes} frames '
-            'of the node differ from the offline evaluation, the first with RGB stamp '
-            f'{replay.different[0]}')
+            f"live: {len(replay.different)} of {len(replay.different) + replay.same_bytes} frames "
+            "of the node differ from the offline evaluation, the first with RGB stamp "
+            f"{replay.different[0]}"
+        )
     return lines + frame_troubles(replay.reasons + replay.scorer.unscored) + label_troubles(replay)
 
 
 def frame_troubles(reasons: Counter[str]) -> list[str]:
-    lines = [f'{count} frames: {reason}' for reason, count in reasons.most_common(NAMED_TROUBLES)]
+    lines = [f"{count} frames: {reason}" for reason, count in reasons.most_common(NAMED_TROUBLES)]
     if len(reasons) > NAMED_TROUBLES:
-        lines.append(f'{len(reasons) - NAMED_TROUBLES} other reasons are in frames.csv')
+        lines.append(f"{len(reasons) - NAMED_TROUBLES} other reasons are in frames.csv")
     return lines
 
 
 def label_troubles(replay: Replay) -> list[str]:
-    lines = [f'{count} frames are scored for fusion only: {reason}'
-             for reason, count in replay.scorer.unlabelled.most_common(NAMED_TROUBLES)]
-    if (replay.labels is not None and replay.statuses['ok'] and not lines
-            and not any(replay.candidates[0].labelled)):
-        lines.append(f'--labels {replay.args.labels}: no label has the stamp of an evaluated RGB '
-                     'image, within 1 ms')
+    lines = [
+        f"{count} frames are scored for fusion only: {reason}"
+        for reason, count in replay.scorer.unlabelled.most_common(NAMED_TROUBLES)
+    ]
+    if (
+        replay.labels is not None
+        and replay.statuses["ok"]
+        and not lines
+        and not any(replay.candidates[0].labelled)
+    ):
+        lines.append(
+            f"--labels {replay.args.labels}: no label has the stamp of an evaluated RGB "
+            "image, within 1 ms"
+        )
     if replay.labels is not None and len({c.table.names for c in replay.candidates}) > 1:
-        lines.append('the class tables of the two differ: their mIoU are not compared')
+        lines.append("the class tables of the two differ: their mIoU are not compared")
     return lines
 
 
@@ -55,15 +66,18 @@ def no_pairs(replay: Replay, rgb: Times, thermal: Times) -> str:
     try:
         fitted = fit(rgb, thermal)
     except ValueError:
-        counts = ', '.join(f'{name} {len(times.stamps)}'
-                           for name, times in replay.pairs.times.items())
-        return f'no pairs: a camera has no image ({counts})'
+        counts = ", ".join(
+            f"{name} {len(times.stamps)}" for name, times in replay.pairs.times.items()
+        )
+        return f"no pairs: a camera has no image ({counts})"
     nearest = fitted.nearest_ms[abs(fitted.nearest_ms).argmin()]
-    would = f'-p slop_s:={fitted.slop_s}'
+    would = f"-p slop_s:={fitted.slop_s}"
     if fitted.thermal_time_offset_s:
-        would += f' -p thermal_time_offset_s:={fitted.thermal_time_offset_s}'
-    alone = -(-abs(nearest) // 1) / 1e3   # whole ms, rounded up
-    return (f'no pairs: the nearest thermal and RGB stamps are {nearest:.3f} ms apart '
-            f'(thermal minus RGB), slop_s is {replay.settings["slop_s"]:g}; slop_s {alone:g} '
-            f'would pair those, and {would} pairs {fitted.counters.paired} of '
-            f'{len(rgb.stamps)}')
+        would += f" -p thermal_time_offset_s:={fitted.thermal_time_offset_s}"
+    alone = -(-abs(nearest) // 1) / 1e3  # whole ms, rounded up
+    return (
+        f"no pairs: the nearest thermal and RGB stamps are {nearest:.3f} ms apart "
+        f"(thermal minus RGB), slop_s is {replay.settings['slop_s']:g}; slop_s {alone:g} "
+        f"would pair those, and {would} pairs {fitted.counters.paired} of "
+        f"{len(rgb.stamps)}"
+    )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-WORST = 6   # frames kept
+WORST = 6  # frames kept
 
 
 @dataclass(order=True)
@@ -39,8 +39,9 @@ class WorstFrames:
         """The worst first."""
         return sorted(self._heap, reverse=True)
 
-    def consider(self, pair: int, stamp: int, badness: float, reason: str,
-                 picture: Callable[[], bytes]) -> None:
+    def consider(
+        self, pair: int, stamp: int, badness: float, reason: str, picture: Callable[[], bytes]
+    ) -> None:
         """Keep the frame if it is worse than another; only then its picture is made."""
         if len(self._heap) == WORST:
             best = self._heap[0]
@@ -56,9 +57,9 @@ def badness(row: dict[str, Any], labelled: bool) -> tuple[float, str] | None:
     row: columns of frames.csv. None where the frame has no such score.
     """
     if labelled:
-        miou = row.get('miou_percent')
-        return None if miou is None else (-miou, f'mIoU {miou:.1f} %')
-    quality = row.get('Qabf')
+        miou = row.get("miou_percent")
+        return None if miou is None else (-miou, f"mIoU {miou:.1f} %")
+    quality = row.get("Qabf")
     if quality is None or math.isnan(quality):
         return None
-    return -quality, f'Qabf {quality:.3f}'
+    return -quality, f"Qabf {quality:.3f}"

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-PACKAGE = 'mafs_ros'
+PACKAGE = "mafs_ros"
 
 
 def share_roots() -> list[Path]:
@@ -17,13 +17,16 @@ def share_roots() -> list[Path]:
     (AMENT_PREFIX_PATH), and the Python prefix.
     """
     package_dir = Path(__file__).resolve().parent
-    prefixes = [Path(prefix)
-                for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix]
-    if package_dir.parent.name in ('site-packages', 'dist-packages'):
-        prefixes.insert(0, package_dir.parents[3])   # PREFIX/lib/python3.X/site-packages/mafs_ros
+    prefixes = [
+        Path(prefix)
+        for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+        if prefix
+    ]
+    if package_dir.parent.name in ("site-packages", "dist-packages"):
+        prefixes.insert(0, package_dir.parents[3])  # PREFIX/lib/python3.X/site-packages/mafs_ros
     prefixes.append(Path(sys.prefix))
-    roots = [prefix / 'share' / PACKAGE for prefix in prefixes]
-    if (package_dir.parent / 'package.xml').is_file():
+    roots = [prefix / "share" / PACKAGE for prefix in prefixes]
+    if (package_dir.parent / "package.xml").is_file():
         roots.insert(0, package_dir.parent)
     return list(dict.fromkeys(roots))
 
@@ -37,12 +40,13 @@ def share_path(*parts: str) -> Path:
     for candidate in candidates:
         if candidate.exists():
             return candidate
-    places = ', '.join(str(candidate) for candidate in candidates)
+    places = ", ".join(str(candidate) for candidate in candidates)
     raise FileNotFoundError(
         f"{PACKAGE} does not find its file {'/'.join(parts)}; looked at: {places}. "
-        'Is the workspace sourced, or the package installed?')
+        "Is the workspace sourced, or the package installed?"
+    )
 
 
 def default_weights() -> Path:
     """The model file shipped with the package; raises FileNotFoundError as `share_path`."""
-    return share_path('config', 'weights', 'mafs_lite_street.safetensors')
+    return share_path("config", "weights", "mafs_lite_street.safetensors")

@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MODES = ('auto', 'percentile', 'fixed', 'as_is')
-UNITS = ('counts', 'kelvin')
+MODES = ("auto", "percentile", "fixed", "as_is")
+UNITS = ("counts", "kelvin")
 
 ThermalImage = NDArray[Any]  # uint8, uint16 or float32 [H,W]
 
 # Narrowest range that is spread over the grey levels: below it an image is flat and a spread would
 # show the sensor's noise. 100 counts are 1 K in centikelvin; floats are kelvin or degrees.
-MIN_SPAN = {'uint8': 16.0, 'uint16': 100.0, 'float32': 1.0}
+MIN_SPAN = {"uint8": 16.0, "uint16": 100.0, "float32": 1.0}
 
 # With steps of at most this part of the range no pixel inside it changes by a whole grey level.
 _STEP = 1 / 258
@@ -55,32 +55,32 @@ class ThermalScaler:
 
     def __init__(
         self,
-        mode: str = 'auto',
+        mode: str = "auto",
         *,
         low: float = 0.0,
         high: float = 65535.0,
-        unit: str = 'counts',
+        unit: str = "counts",
         kelvin_per_count: float = 0.01,
         percentiles: tuple[float, float] = (1.0, 99.8),
         time_constant_s: float = 2.0,
     ) -> None:
-        _check(mode in MODES, f'thermal scaling must be one of {", ".join(MODES)}; got {mode!r}')
-        _check(unit in UNITS, f'thermal unit must be one of {", ".join(UNITS)}; got {unit!r}')
+        _check(mode in MODES, f"thermal scaling must be one of {', '.join(MODES)}; got {mode!r}")
+        _check(unit in UNITS, f"thermal unit must be one of {', '.join(UNITS)}; got {unit!r}")
         _check(
             math.isfinite(high - low) and low < high,
-            f'the thermal range needs finite numbers with low < high, got low {low}, high {high}',
+            f"the thermal range needs finite numbers with low < high, got low {low}, high {high}",
         )
         _check(
             math.isfinite(kelvin_per_count) and kelvin_per_count > 0,
-            f'kelvin per count must be above 0, got {kelvin_per_count}',
+            f"kelvin per count must be above 0, got {kelvin_per_count}",
         )
         _check(
             0 <= percentiles[0] < percentiles[1] <= 100,
-            f'thermal percentiles need 0 <= low < high <= 100, got {tuple(percentiles)}',
+            f"thermal percentiles need 0 <= low < high <= 100, got {tuple(percentiles)}",
         )
         _check(
             math.isfinite(time_constant_s) and time_constant_s >= 0,
-            f'the thermal time constant must be 0 s or more, got {time_constant_s}',
+            f"the thermal time constant must be 0 s or more, got {time_constant_s}",
         )
         self.mode = mode
         self.low, self.high, self.unit = float(low), float(high), unit
@@ -110,15 +110,15 @@ class ThermalScaler:
         """
         if thermal.ndim != 2 or thermal.size == 0 or thermal.dtype.name not in MIN_SPAN:
             raise ValueError(
-                'a thermal image must be uint8, uint16 or float32 [H,W] and not empty, '
-                f'got {thermal.dtype} {list(thermal.shape)}'
+                "a thermal image must be uint8, uint16 or float32 [H,W] and not empty, "
+                f"got {thermal.dtype} {list(thermal.shape)}"
             )
         mode = self.mode
-        if mode == 'auto':
-            mode = 'as_is' if thermal.dtype == np.uint8 else 'percentile'
-        if mode == 'as_is':
+        if mode == "auto":
+            mode = "as_is" if thermal.dtype == np.uint8 else "percentile"
+        if mode == "as_is":
             return self._as_is(thermal)
-        if mode == 'fixed':
+        if mode == "fixed":
             self._range = self._fixed_range(thermal.dtype.name)
         else:
             self._range = self._followed_range(thermal, stamp_s)
@@ -128,19 +128,19 @@ class ThermalScaler:
     def _as_is(self, thermal: ThermalImage) -> NDArray[np.uint8]:
         if thermal.dtype != np.uint8:
             raise ValueError(
-                f'thermal scaling as_is takes 8-bit images, got {thermal.dtype}: set it to '
-                'percentile, or to fixed with the range of your scene'
+                f"thermal scaling as_is takes 8-bit images, got {thermal.dtype}: set it to "
+                "percentile, or to fixed with the range of your scene"
             )
         self._range = (0.0, 255.0)
         return thermal
 
     def _fixed_range(self, dtype: str) -> tuple[float, float]:
-        if self.unit == 'counts' or dtype == 'float32':
+        if self.unit == "counts" or dtype == "float32":
             return self.low, self.high
-        if dtype == 'uint8':
+        if dtype == "uint8":
             raise ValueError(
-                'a thermal range in kelvin needs 16-bit or float images, got uint8: give the '
-                'range in counts, or set thermal scaling to percentile or as_is'
+                "a thermal range in kelvin needs 16-bit or float images, got uint8: give the "
+                "range in counts, or set thermal scaling to percentile or as_is"
             )
         return self.low / self.kelvin_per_count, self.high / self.kelvin_per_count
 
@@ -166,13 +166,15 @@ class ThermalScaler:
         """Low percentile, median and high percentile, at least the narrowest span apart."""
         step = max(1, math.ceil(math.sqrt(thermal.size / _SAMPLES)))
         sample = thermal[::step, ::step]
-        if thermal.dtype.name == 'float32':
+        if thermal.dtype.name == "float32":
             sample = sample[np.isfinite(sample)]
             if not sample.size:
-                raise ValueError('the thermal image has no finite value (all NaN or infinite)')
+                raise ValueError("the thermal image has no finite value (all NaN or infinite)")
         ordered = np.sort(sample, axis=None)  # of 16 bit a quarter of np.percentile's time
-        low, median, high = (_percentile(ordered, percent)
-                             for percent in (self.percentiles[0], 50, self.percentiles[1]))
+        low, median, high = (
+            _percentile(ordered, percent)
+            for percent in (self.percentiles[0], 50, self.percentiles[1])
+        )
         lacking = max(0.0, MIN_SPAN[thermal.dtype.name] - (high - low)) / 2
         return low - lacking, median, high + lacking
 
@@ -187,21 +189,21 @@ def _percentile(ordered: NDArray[Any], percent: float) -> float:
 def scaler_from(parameters: Mapping[str, Any]) -> ThermalScaler:
     """The thermal scaler that the node's `thermal_*` parameters describe; raises ValueError."""
     return ThermalScaler(
-        parameters['thermal_scaling'],
-        low=parameters['thermal_low'],
-        high=parameters['thermal_high'],
-        unit=parameters['thermal_unit'],
-        kelvin_per_count=parameters['thermal_kelvin_per_count'],
+        parameters["thermal_scaling"],
+        low=parameters["thermal_low"],
+        high=parameters["thermal_high"],
+        unit=parameters["thermal_unit"],
+        kelvin_per_count=parameters["thermal_kelvin_per_count"],
         percentiles=(
-            parameters['thermal_percentile_low'],
-            parameters['thermal_percentile_high'],
+            parameters["thermal_percentile_low"],
+            parameters["thermal_percentile_high"],
         ),
-        time_constant_s=parameters['thermal_time_constant_s'],
+        time_constant_s=parameters["thermal_time_constant_s"],
     )
 
 
 def _scale(thermal: ThermalImage, low: float, high: float) -> NDArray[np.uint8]:
-    if thermal.dtype.name == 'float32':
+    if thermal.dtype.name == "float32":
         thermal = np.nan_to_num(thermal, nan=low, posinf=high, neginf=low)
     # float32 holds every uint16, and this is faster than building and reading a table.
     above = np.subtract(thermal, np.float32(low), dtype=np.float32)

@@ -20,65 +20,80 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-HOST = '127.0.0.1'
-MEMORY_LIMIT = '200MB'   # of pictures kept for a browser that is opened later
+HOST = "127.0.0.1"
+MEMORY_LIMIT = "200MB"  # of pictures kept for a browser that is opened later
 START_TIMEOUT_S = 20.0
-PERIOD_S = 0.2   # between two pictures of a panel: faster, browsers without a GPU fall behind
-PANELS = ('rgb', 'thermal', 'fused', 'overlay')
+PERIOD_S = 0.2  # between two pictures of a panel: faster, browsers without a GPU fall behind
+PANELS = ("rgb", "thermal", "fused", "overlay")
 
-EXAMPLE = '''\
+EXAMPLE = """\
 examples:
   mafs view
   mafs view --rgb-topic /camera/color/image_raw --thermal-topic /flir/image_raw --namespace robot
 
 Open the address that it prints in a browser on this machine (from another one:
-ssh -L PORT:127.0.0.1:PORT -L 9876:127.0.0.1:9876 ROBOT). Ctrl-C ends it.'''
+ssh -L PORT:127.0.0.1:PORT -L 9876:127.0.0.1:9876 ROBOT). Ctrl-C ends it."""
 
 
 def add_parser(commands) -> None:
     """Add `mafs view` to the sub-commands of `mafs`."""
     parser = commands.add_parser(
-        'view', help='live images in a browser, offline', epilog=EXAMPLE,
-        description='Shows rgb, thermal, fused and overlay images as they are published.',
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rgb-topic', metavar='TOPIC', default='rgb/image')
-    parser.add_argument('--thermal-topic', metavar='TOPIC', default='thermal/image')
-    parser.add_argument('--namespace', metavar='NS', default='',
-                        help='namespace of the node and of relative topics')
-    parser.add_argument('--port', metavar='N', type=int, default=9090, help='default: 9090')
-    parser.add_argument('--data-port', metavar='N', type=int, default=9876,
-                        help='for the pictures; default: 9876')
+        "view",
+        help="live images in a browser, offline",
+        epilog=EXAMPLE,
+        description="Shows rgb, thermal, fused and overlay images as they are published.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rgb-topic", metavar="TOPIC", default="rgb/image")
+    parser.add_argument("--thermal-topic", metavar="TOPIC", default="thermal/image")
+    parser.add_argument(
+        "--namespace",
+        metavar="NS",
+        default="",
+        help="namespace of the node and of relative topics",
+    )
+    parser.add_argument("--port", metavar="N", type=int, default=9090, help="default: 9090")
+    parser.add_argument(
+        "--data-port", metavar="N", type=int, default=9876, help="for the pictures; default: 9876"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C. Raises ImportError, OSError or RuntimeError."""
-    if importlib.util.find_spec('rerun') is None:
-        raise ImportError('rerun is not installed: pip install -r requirements/viewer.txt')
+    if importlib.util.find_spec("rerun") is None:
+        raise ImportError("rerun is not installed: pip install -r requirements/viewer.txt")
     from mafs_ros.viewer_page import PageServer
 
     with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='mafs_view_')))
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mafs_view_")))
         web_port = free_port()
         process = start_rerun(home, args.data_port, web_port)
         stack.callback(stop, process)
-        data = f'rerun+http://{HOST}:{args.data_port}/proxy'
+        data = f"rerun+http://{HOST}:{args.data_port}/proxy"
         stack.enter_context(PageServer(HOST, args.port, web_port, args.data_port))
         picture = connect(data)
         stack.callback(picture.disconnect)
-        print(f'http://{HOST}:{args.port}/?hide_welcome_screen&url={quote(data, safe="")}',
-              flush=True)
+        print(
+            f"http://{HOST}:{args.port}/?hide_welcome_screen&url={quote(data, safe='')}",
+            flush=True,
+        )
         show_topics(topics_of(args), picture)
     return 0
 
 
 def topics_of(args: argparse.Namespace) -> dict[str, str]:
     """Panel -> topic name."""
-    root = f'/{args.namespace.strip("/")}' if args.namespace.strip('/') else ''
-    names = {'rgb': args.rgb_topic, 'thermal': args.thermal_topic,
-             'fused': 'mafs/fused/image', 'overlay': 'mafs/segmentation/overlay'}
-    return {panel: name if name.startswith('/') else f'{root}/{name}'
-            for panel, name in names.items()}
+    root = f"/{args.namespace.strip('/')}" if args.namespace.strip("/") else ""
+    names = {
+        "rgb": args.rgb_topic,
+        "thermal": args.thermal_topic,
+        "fused": "mafs/fused/image",
+        "overlay": "mafs/segmentation/overlay",
+    }
+    return {
+        panel: name if name.startswith("/") else f"{root}/{name}" for panel, name in names.items()
+    }
 
 
 # Rerun ------------------------------------------------------------------------------------------
@@ -92,23 +107,44 @@ def start_rerun(home: Path, data_port: int, web_port: int) -> subprocess.Popen[b
     """
     import rerun_cli
 
-    binary = str(Path(rerun_cli.__file__).with_name('rerun'))
-    environment = {**os.environ, 'HOME': str(home), 'XDG_DATA_HOME': str(home),
-                   'XDG_CONFIG_HOME': str(home), 'RUST_LOG': 'error'}
-    subprocess.run([binary, 'analytics', 'disable'], env=environment, check=True,
-                   capture_output=True)
+    binary = str(Path(rerun_cli.__file__).with_name("rerun"))
+    environment = {
+        **os.environ,
+        "HOME": str(home),
+        "XDG_DATA_HOME": str(home),
+        "XDG_CONFIG_HOME": str(home),
+        "RUST_LOG": "error",
+    }
+    subprocess.run(
+        [binary, "analytics", "disable"], env=environment, check=True, capture_output=True
+    )
     process = subprocess.Popen(
-        [binary, '--serve-web', '--bind', HOST, '--port', str(data_port), '--web-viewer-port',
-         str(web_port), '--server-memory-limit', MEMORY_LIMIT], env=environment,
-        stdin=subprocess.DEVNULL, start_new_session=True)
+        [
+            binary,
+            "--serve-web",
+            "--bind",
+            HOST,
+            "--port",
+            str(data_port),
+            "--web-viewer-port",
+            str(web_port),
+            "--server-memory-limit",
+            MEMORY_LIMIT,
+        ],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + START_TIMEOUT_S
     while not (is_open(data_port) and is_open(web_port)):
         if process.poll() is not None:
-            raise RuntimeError(f'rerun ended with exit code {process.returncode}; is the port '
-                               f'{data_port} taken? --data-port chooses another')
+            raise RuntimeError(
+                f"rerun ended with exit code {process.returncode}; is the port "
+                f"{data_port} taken? --data-port chooses another"
+            )
         if time.monotonic() > deadline:
             stop(process)
-            raise RuntimeError(f'rerun does not answer after {START_TIMEOUT_S:.0f} s')
+            raise RuntimeError(f"rerun does not answer after {START_TIMEOUT_S:.0f} s")
         time.sleep(0.05)
     return process
 
@@ -139,7 +175,7 @@ def connect(data: str) -> Any:
     import rerun
     import rerun.blueprint as blueprint
 
-    recording = rerun.RecordingStream('mafs')
+    recording = rerun.RecordingStream("mafs")
     recording.connect_grpc(data)
     views = [blueprint.Spatial2DView(origin=name, name=name) for name in PANELS]
     recording.send_blueprint(blueprint.Blueprint(blueprint.Grid(*views), collapse_panels=True))
@@ -157,14 +193,18 @@ def show_topics(topics: dict[str, str], recording: Any) -> None:
     from sensor_msgs.msg import Image
 
     rclpy.init(args=[])
-    node = rclpy.create_node('mafs_view')
+    node = rclpy.create_node("mafs_view")
     viewer = Viewer(recording, node.get_logger())
     for panel, topic in topics.items():
         # Some cameras offer best effort alone; the node's outputs are reliable.
-        reliability = (QoSReliabilityPolicy.BEST_EFFORT if panel in ('rgb', 'thermal')
-                       else QoSReliabilityPolicy.RELIABLE)
-        node.create_subscription(Image, topic, partial(viewer.show, panel),
-                                 QoSProfile(depth=1, reliability=reliability))
+        reliability = (
+            QoSReliabilityPolicy.BEST_EFFORT
+            if panel in ("rgb", "thermal")
+            else QoSReliabilityPolicy.RELIABLE
+        )
+        node.create_subscription(
+            Image, topic, partial(viewer.show, panel), QoSProfile(depth=1, reliability=reliability)
+        )
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -199,15 +239,15 @@ class Viewer:
         try:
             picture = self.picture(panel, message, stamp_s)
         except ValueError as error:
-            self._logger.warning(f'{panel}: {error}', throttle_duration_sec=5.0)
+            self._logger.warning(f"{panel}: {error}", throttle_duration_sec=5.0)
             return
-        self._recording.set_time('stamp', timestamp=stamp_s)
+        self._recording.set_time("stamp", timestamp=stamp_s)
         self._recording.log(panel, Image(picture))
 
     def picture(self, panel: str, message: Any, stamp_s: float) -> Any:
         """uint8 [H,W,3] rgb, or [H,W] thermal; raises ValueError for no usable image."""
         from mafs_ros.images import rgb_from_message, thermal_from_message
 
-        if panel == 'thermal':
+        if panel == "thermal":
             return self._scaler(thermal_from_message(message), stamp_s)
         return rgb_from_message(message)

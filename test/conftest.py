@@ -21,13 +21,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before anything imports torch, OpenCV or rclpy: they read these once. Child processes inherit; a
 # worker of pytest-xdist is one, so what its parent has set gives way. With more threads than cores
 # OpenMP's wait for each other, which takes ten times as long as the work.
-THREADS = '1' if 'PYTEST_XDIST_WORKER' in os.environ else '2'
-os.environ['OMP_NUM_THREADS'] = os.environ['OPENCV_FOR_THREADS_NUM'] = THREADS
-os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
-    os.environ[variable] = str(ROOT / 'config' / 'fastdds_shm.xml')   # Fast DDS 2 and 3
-os.environ.setdefault('ROS_LOG_DIR', str(Path(tempfile.gettempdir()) / 'mafs_ros_test_log'))
-for inherited in ('ROS_DOMAIN_ID', 'ROS_LOCALHOST_ONLY', 'ROS_NAMESPACE'):
+THREADS = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENCV_FOR_THREADS_NUM"] = THREADS
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+    os.environ[variable] = str(ROOT / "config" / "fastdds_shm.xml")  # Fast DDS 2 and 3
+os.environ.setdefault("ROS_LOG_DIR", str(Path(tempfile.gettempdir()) / "mafs_ros_test_log"))
+for inherited in ("ROS_DOMAIN_ID", "ROS_LOCALHOST_ONLY", "ROS_NAMESPACE"):
     os.environ.pop(inherited, None)
 
 # Domains 1 to 99: their UDP ports lie below Linux's ephemeral ports. Test n of a process starts
@@ -38,9 +38,9 @@ _first_domain = itertools.count(os.getpid(), 7)
 
 def _lock_domain(domain: int | str, wait: bool = False) -> IO[str] | None:
     """Holds a domain for this process, among all test runs of the machine; None if it is held."""
-    folder = Path(tempfile.gettempdir()) / f'mafs_ros_domains.{os.getuid()}'
+    folder = Path(tempfile.gettempdir()) / f"mafs_ros_domains.{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    lock = open(folder / str(domain), 'w', encoding='ascii')  # noqa: SIM115 (the caller closes)
+    lock = open(folder / str(domain), "w", encoding="ascii")  # noqa: SIM115 (the caller closes)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -59,8 +59,8 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         if lock is not None:
             break
     else:
-        pytest.fail('all 99 ROS domains are held by other test runs')
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+        pytest.fail("all 99 ROS domains are held by other test runs")
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
     with lock:
         yield domain
 
@@ -68,30 +68,31 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 @pytest.fixture
 def demo_domain() -> Iterator[None]:
     """One test at a time that starts a demo or a live replay: they choose among few domains."""
-    lock = _lock_domain('demo', wait=True)
+    lock = _lock_domain("demo", wait=True)
     assert lock is not None
     with lock:
         yield
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real image pairs: $MAFS_SHARED/data, or ../shared/data beside the checkout."""
-    shared = Path(os.environ.get('MAFS_SHARED', ROOT.parent / 'shared'))
-    if not (shared / 'data').is_dir():
-        pytest.skip(f'needs the real image pairs, and {shared / "data"} does not exist '
-                    '(set MAFS_SHARED)')
-    return shared / 'data'
+    shared = Path(os.environ.get("MAFS_SHARED", ROOT.parent / "shared"))
+    if not (shared / "data").is_dir():
+        pytest.skip(
+            f"needs the real image pairs, and {shared / 'data'} does not exist (set MAFS_SHARED)"
+        )
+    return shared / "data"
 
 
-@pytest.fixture(scope='session', autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A home of the test run: a graph in ~/.cache/mafs_ros is converted once for all tests."""
     folder = tmp_path_factory.getbasetemp()
-    if 'PYTEST_XDIST_WORKER' in os.environ:
-        folder = folder.parent   # of all workers
-    (folder / 'home').mkdir(exist_ok=True)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    (folder / "home").mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('HOME', str(folder / 'home'))
-        patch.delenv('XDG_CACHE_HOME', raising=False)
+        patch.setenv("HOME", str(folder / "home"))
+        patch.delenv("XDG_CACHE_HOME", raising=False)
         yield

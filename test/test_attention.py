@@ -58,7 +58,8 @@ def test_pooled_energy_is_that_of_the_whole_map() -> None:
     x = F.interpolate(torch.randn(2, 8, 3, 2), scale_factor=4)
     torch.testing.assert_close(pooled._channel_attention(x), whole._channel_attention(x))
     assert not torch.allclose(
-        pooled._channel_attention(x), whole._channel_attention(x + torch.randn_like(x)))
+        pooled._channel_attention(x), whole._channel_attention(x + torch.randn_like(x))
+    )
 
 
 def test_an_empty_map_has_no_attention_but_no_nan_either() -> None:

@@ -31,9 +31,30 @@ def test_reports_every_engine_against_eager(tmp_path: Path, capsys, monkeypatch)
     weights = tmp_path / "few.safetensors"
     save_weights(weights, build_model("mafs-lite", 4, **config), info)
     out = tmp_path / "out"
-    assert main(["benchmark", "--weights", str(weights), "--sizes", "64x32", "--threads", "1",
-                 "--engines", "openvino:fp32", "--rounds", "2", "--cameras", "1",
-                 "2", "--profile", "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                "benchmark",
+                "--weights",
+                str(weights),
+                "--sizes",
+                "64x32",
+                "--threads",
+                "1",
+                "--engines",
+                "openvino:fp32",
+                "--rounds",
+                "2",
+                "--cameras",
+                "1",
+                "2",
+                "--profile",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     assert (out / "performance.md").read_text() == printed
     report = json.loads((out / "benchmark.json").read_text())
@@ -64,39 +85,82 @@ def test_reports_every_engine_against_eager(tmp_path: Path, capsys, monkeypatch)
 def a_report() -> dict[str, Any]:
     """Two presets at two sizes, one engine that could not run, and the node."""
     rows = [
-        {"preset": preset, "size": [height, 4 * height // 3], "engine": engine, "cameras": 1,
-         "description": "it", "rounds": 3, "calls": 3, "median_ms": median, "p95_ms": 2 * median,
-         "ratio_to_eager": 40 / median, "gflop": 4.0, "gflops": 4000 / median, "rss_mb": 300.0,
-         "first_start_s": 20.0, "start_s": 1.5}
+        {
+            "preset": preset,
+            "size": [height, 4 * height // 3],
+            "engine": engine,
+            "cameras": 1,
+            "description": "it",
+            "rounds": 3,
+            "calls": 3,
+            "median_ms": median,
+            "p95_ms": 2 * median,
+            "ratio_to_eager": 40 / median,
+            "gflop": 4.0,
+            "gflops": 4000 / median,
+            "rss_mb": 300.0,
+            "first_start_s": 20.0,
+            "start_s": 1.5,
+        }
         for preset in ("mafs-lite", "mafs")
         for engine, factor in (("eager", 1.0), ("openvino:bf16", 0.1))
         for height, median in ((240, 40 * factor), (480, 168 * factor))
     ]
-    steps = {"latency": 60.0, "age": 61.0, "waiting": 0.25, "conversion": 0.1, "thermal": 0.2,
-             "registration": 0.3, "engine": 50.0, "publishing": 1.0}
+    steps = {
+        "latency": 60.0,
+        "age": 61.0,
+        "waiting": 0.25,
+        "conversion": 0.1,
+        "thermal": 0.2,
+        "registration": 0.3,
+        "engine": 50.0,
+        "publishing": 1.0,
+    }
     return {
-        "machine": {"cpu": "A CPU", "threads": 2, "system": "Linux", "load_at_start": 0.1,
-                    "date": "2026-01-01", "versions": {"openvino": "1.2"}},
+        "machine": {
+            "cpu": "A CPU",
+            "threads": 2,
+            "system": "Linux",
+            "load_at_start": 0.1,
+            "date": "2026-01-01",
+            "versions": {"openvino": "1.2"},
+        },
         "peak_gflops": {"fp32": 200.0, "bf16": 400.0},
         "results": rows,
-        "skipped": [{"preset": "mafs", "size": [480, 640], "engine": "openvino:int8",
-                     "reason": "nncf is missing"}],
+        "skipped": [
+            {
+                "preset": "mafs",
+                "size": [480, 640],
+                "engine": "openvino:int8",
+                "reason": "nncf is missing",
+            }
+        ],
         "profiles": [],
-        "node": {"input": "a street", "pace": "15 Hz", "engine": "OpenVINO bf16",
-                 "frames_out": 899, "pairs_in": 900, "rate_hz": 15.0,
-                 "drops": {"failed": 0, "replaced_while_busy": 1},
-                 "latency_ms": {"median": 60.0, "p95": 70.0},
-                 "age_ms": {"median": 61.0, "p95": 71.0},
-                 "engine_ms": {"median": 50.0, "p95": 52.0}, "overhead_ms": 10.0,
-                 "node_steps_ms": steps, "transport_ms": 8.15},
+        "node": {
+            "input": "a street",
+            "pace": "15 Hz",
+            "engine": "OpenVINO bf16",
+            "frames_out": 899,
+            "pairs_in": 900,
+            "rate_hz": 15.0,
+            "drops": {"failed": 0, "replaced_while_busy": 1},
+            "latency_ms": {"median": 60.0, "p95": 70.0},
+            "age_ms": {"median": 61.0, "p95": 71.0},
+            "engine_ms": {"median": 50.0, "p95": 52.0},
+            "overhead_ms": 10.0,
+            "node_steps_ms": steps,
+            "transport_ms": 8.15,
+        },
     }
 
 
 def test_the_report_says_it_in_words() -> None:
     text = markdown(a_report())
     assert "A CPU, 2 threads" in text and "openvino 1.2" in text and "bf16 400" in text
-    assert ("| mafs-lite | 640x480 | openvino:bf16 | 16.8 | 33.6 | 2.38 | 238 | 60% | 300 | 20.0 "
-            "| 1.5 | 3 |") in text
+    assert (
+        "| mafs-lite | 640x480 | openvino:bf16 | 16.8 | 33.6 | 2.38 | 238 | 60% | 300 | 20.0 "
+        "| 1.5 | 3 |"
+    ) in text
     assert "| mafs | eager | 320x240 to 640x480 | 4.00 | 4.20 | +5% |" in text
     assert "- openvino:int8, mafs 640x480: nncf is missing" in text
     assert "899 frames of 900 pairs" in text and "dropped: 1 replaced_while_busy" in text
@@ -134,9 +198,11 @@ def test_the_peak_is_measured_in_its_own_precision(int8: bool, expected: str) ->
         value = operation.get_rt_info()[name]
         return str(getattr(value, "value", value))
 
-    found = [info(operation, "runtimePrecision")
-             for operation in compiled.get_runtime_model().get_ops()
-             if info(operation, "layerType") == "Convolution"]
+    found = [
+        info(operation, "runtimePrecision")
+        for operation in compiled.get_runtime_model().get_ops()
+        if info(operation, "layerType") == "Convolution"
+    ]
     assert found == [expected] * peak.LAYERS
 
 

@@ -30,13 +30,14 @@ DEADLINE_S = 30.0
 
 
 def arguments(values):
-    parameters = [part for name, value in values.items() for part in ('-p', f'{name}:={value}')]
-    return [sys.executable, '-m', 'mafs_ros.cameras', '--ros-args', *parameters]
+    parameters = [part for name, value in values.items() for part in ("-p", f"{name}:={value}")]
+    return [sys.executable, "-m", "mafs_ros.cameras", "--ros-args", *parameters]
 
 
 def start(**values):
-    return subprocess.Popen(arguments(values), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True)
+    return subprocess.Popen(
+        arguments(values), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process):
@@ -50,7 +51,7 @@ def failure(**values):
     """The one line that a process which must fail writes beside its log."""
     run = subprocess.run(arguments(values), capture_output=True, text=True, timeout=DEADLINE_S)
     assert run.returncode == 1, run
-    lines = [line for line in run.stderr.splitlines() if not line.startswith('[INFO]')]
+    lines = [line for line in run.stderr.splitlines() if not line.startswith("[INFO]")]
     assert len(lines) == 1, run.stderr
     return lines[0]
 
@@ -58,21 +59,25 @@ def failure(**values):
 class Receiver:
     """Subscribes to both cameras and keeps all messages, serialised, with their topics."""
 
-    def __init__(self, rgb=('rgb/image', Image), thermal=('thermal/image', Image), labels=False):
+    def __init__(self, rgb=("rgb/image", Image), thermal=("thermal/image", Image), labels=False):
         self.messages = []
         self.arrived = threading.Condition()
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
-        self.node = rclpy.create_node('receiver', context=self.context)
-        topics = {'rgb': rgb, 'thermal': thermal}
+        self.node = rclpy.create_node("receiver", context=self.context)
+        topics = {"rgb": rgb, "thermal": thermal}
         if labels:
-            topics['labels'] = ('labels/image', Image)
+            topics["labels"] = ("labels/image", Image)
         self.types = {camera: kind for camera, (_, kind) in topics.items()}
         for camera, (topic, kind) in topics.items():
             self.node.create_subscription(
-                kind, topic, lambda raw, camera=camera: self.take(camera, raw),
-                QoSProfile(depth=200), raw=True)
-        self.acknowledge = self.node.create_publisher(Header, 'done', QoSProfile(depth=10))
+                kind,
+                topic,
+                lambda raw, camera=camera: self.take(camera, raw),
+                QoSProfile(depth=200),
+                raw=True,
+            )
+        self.acknowledge = self.node.create_publisher(Header, "done", QoSProfile(depth=10))
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.thread = threading.Thread(target=self.executor.spin)
@@ -94,8 +99,9 @@ class Receiver:
 
     def wait_for(self, count):
         with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.messages) >= count, DEADLINE_S), \
-                f'{len(self.messages)} of {count} messages'
+            assert self.arrived.wait_for(lambda: len(self.messages) >= count, DEADLINE_S), (
+                f"{len(self.messages)} of {count} messages"
+            )
 
     def raw(self, camera):
         return [raw for name, raw in self.messages if name == camera]
@@ -111,37 +117,43 @@ def receive(labels=False, **values):
     """Run the cameras to their end; returns the receiver and their summary, both agreeing."""
     with Receiver(labels=labels) as receiver:
         summary = finish(start(wait_for_subscribers=1, **values))
-        counts = {camera: summary[camera]['sent'] for camera in receiver.types}
+        counts = {camera: summary[camera]["sent"] for camera in receiver.types}
         receiver.wait_for(sum(counts.values()))
     assert {camera: len(receiver.raw(camera)) for camera in receiver.types} == counts
-    assert summary['finished'] is True
+    assert summary["finished"] is True
     return receiver, summary
 
 
 @pytest.fixture
 def pairs():
     rng = np.random.default_rng(5)
-    return [(rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8),
-             rng.integers(0, 65536, (HEIGHT + 32, WIDTH), dtype=np.uint16))
-            for _ in range(6)]
+    return [
+        (
+            rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8),
+            rng.integers(0, 65536, (HEIGHT + 32, WIDTH), dtype=np.uint16),
+        )
+        for _ in range(6)
+    ]
 
 
 @pytest.fixture
 def folders(tmp_path, pairs):
-    for name in ('rgb', 'thermal'):
+    for name in ("rgb", "thermal"):
         (tmp_path / name).mkdir()
     for index, (rgb, thermal) in enumerate(pairs):
-        files.write_png(tmp_path / 'rgb' / f'{index}.png', rgb)
-        files.write_png(tmp_path / 'thermal' / f'{index}.png', thermal)
-    return {'rgb_dir': tmp_path / 'rgb', 'thermal_dir': tmp_path / 'thermal'}
+        files.write_png(tmp_path / "rgb" / f"{index}.png", rgb)
+        files.write_png(tmp_path / "thermal" / f"{index}.png", thermal)
+    return {"rgb_dir": tmp_path / "rgb", "thermal_dir": tmp_path / "thermal"}
 
 
 def test_folders_arrive_byte_for_byte_with_scheduled_stamps(ros_domain, folders, pairs):
     before = time.time_ns()
-    receiver, summary = receive(**folders, rate_hz=50, rgb_frame_id='left', thermal_frame_id='ir')
-    assert summary['rgb'] == {'topic': '/rgb/image', 'sent': 6, 'dropped': 0}
-    for camera, (index, encoding, frame_id) in {'rgb': (0, 'rgb8', 'left'),
-                                                'thermal': (1, 'mono16', 'ir')}.items():
+    receiver, summary = receive(**folders, rate_hz=50, rgb_frame_id="left", thermal_frame_id="ir")
+    assert summary["rgb"] == {"topic": "/rgb/image", "sent": 6, "dropped": 0}
+    for camera, (index, encoding, frame_id) in {
+        "rgb": (0, "rgb8", "left"),
+        "thermal": (1, "mono16", "ir"),
+    }.items():
         messages = receiver.decoded(camera)
         for message, pair in zip(messages, pairs, strict=True):
             image = pair[index]
@@ -152,47 +164,58 @@ def test_folders_arrive_byte_for_byte_with_scheduled_stamps(ros_domain, folders,
         stamps = receiver.stamps(camera)
         assert (np.diff(stamps) == 20_000_000).all()
         assert before < stamps[0] < time.time_ns()
-    assert (receiver.stamps('rgb') == receiver.stamps('thermal')).all()
+    assert (receiver.stamps("rgb") == receiver.stamps("thermal")).all()
 
 
 def test_bag_arrives_byte_for_byte_with_its_own_stamps(ros_domain, tmp_path, pairs):
-    path = write_bag(tmp_path / 'bag', pairs)
+    path = write_bag(tmp_path / "bag", pairs)
     receiver, summary = receive(bag=path, speed=20.0)
     with bags.Bag(path) as bag:
         recorded = list(bag.messages(bags.choose_topics(bag)))
-    for camera in ('rgb', 'thermal'):
-        assert receiver.raw(camera) == [m.raw for m in recorded if m.topic == f'/{camera}/image']
-    assert (np.diff(receiver.stamps('rgb')) == 100_000_000).all()
+    for camera in ("rgb", "thermal"):
+        assert receiver.raw(camera) == [m.raw for m in recorded if m.topic == f"/{camera}/image"]
+    assert (np.diff(receiver.stamps("rgb")) == 100_000_000).all()
 
 
 def test_bag_of_compressed_images_and_named_topics(ros_domain, tmp_path, pairs):
-    sent = {'rgb': [], 'ir': []}
-    with bags.BagWriter(tmp_path / 'bag') as writer:
+    sent = {"rgb": [], "ir": []}
+    with bags.BagWriter(tmp_path / "bag") as writer:
         for index, (rgb, thermal) in enumerate(pairs):
-            for camera, image in (('rgb', rgb), ('ir', thermal)):
-                message = CompressedImage(format='png')
-                message.data.frombytes(cv2.imencode('.png', image)[1].tobytes())
+            for camera, image in (("rgb", rgb), ("ir", thermal)):
+                message = CompressedImage(format="png")
+                message.data.frombytes(cv2.imencode(".png", image)[1].tobytes())
                 message.header.stamp.nanosec = index * 10_000_000
                 sent[camera].append(serialize_message(message))
-                writer.write_raw(f'/{camera}/image/compressed', bags.COMPRESSED_IMAGE,
-                                 sent[camera][-1], index * 10_000_000)
-    with Receiver(('rgb/image/compressed', CompressedImage),
-                  ('thermal/image/compressed', CompressedImage)) as receiver:
-        summary = finish(start(bag=tmp_path / 'bag', bag_rgb_topic='/rgb/image/compressed',
-                               bag_thermal_topic='/ir/image/compressed', wait_for_subscribers=1))
+                writer.write_raw(
+                    f"/{camera}/image/compressed",
+                    bags.COMPRESSED_IMAGE,
+                    sent[camera][-1],
+                    index * 10_000_000,
+                )
+    with Receiver(
+        ("rgb/image/compressed", CompressedImage), ("thermal/image/compressed", CompressedImage)
+    ) as receiver:
+        summary = finish(
+            start(
+                bag=tmp_path / "bag",
+                bag_rgb_topic="/rgb/image/compressed",
+                bag_thermal_topic="/ir/image/compressed",
+                wait_for_subscribers=1,
+            )
+        )
         receiver.wait_for(12)
-    assert summary['thermal']['topic'] == '/thermal/image/compressed'
-    assert receiver.raw('rgb') == sent['rgb']
-    assert receiver.raw('thermal') == sent['ir']
+    assert summary["thermal"]["topic"] == "/thermal/image/compressed"
+    assert receiver.raw("rgb") == sent["rgb"]
+    assert receiver.raw("thermal") == sent["ir"]
 
 
 @pytest.mark.alone
 def test_bag_timing_is_honoured(ros_domain, tmp_path, pairs):
-    path = write_bag(tmp_path / 'bag', pairs)   # 0.1 s apart
-    receive(bag=path, speed=2.0, sent_file=tmp_path / 'sent.csv')
-    with open(tmp_path / 'sent.csv', newline='') as file:
+    path = write_bag(tmp_path / "bag", pairs)  # 0.1 s apart
+    receive(bag=path, speed=2.0, sent_file=tmp_path / "sent.csv")
+    with open(tmp_path / "sent.csv", newline="") as file:
         rows = list(csv.reader(file))
-    assert [row[0] for row in rows] == ['/rgb/image', '/thermal/image'] * 6
+    assert [row[0] for row in rows] == ["/rgb/image", "/thermal/image"] * 6
     times = np.array([int(row[2]) for row in rows])
     schedule = np.array([50e6 * (index // 2) + 3.5e6 * (index % 2) for index in range(12)])
     # Never early; a busy machine may be late.
@@ -202,93 +225,109 @@ def test_bag_timing_is_honoured(ros_domain, tmp_path, pairs):
 
 def test_dropouts_are_counted_and_the_rest_arrives(ros_domain, folders):
     receiver, summary = receive(**folders, rate_hz=200.0, loop=True, frames=100, dropout=0.3)
-    for camera in ('rgb', 'thermal'):
-        sent, dropped = summary[camera]['sent'], summary[camera]['dropped']
+    for camera in ("rgb", "thermal"):
+        sent, dropped = summary[camera]["sent"], summary[camera]["dropped"]
         assert sent + dropped == 100
         assert 15 <= dropped <= 45
     # A lost image leaves a gap of whole periods.
-    gaps = np.diff(receiver.stamps('rgb'))
+    gaps = np.diff(receiver.stamps("rgb"))
     assert (gaps % 5_000_000 == 0).all()
     assert gaps.max() >= 10_000_000
 
 
 def test_paced_cameras_wait_for_each_pair(ros_domain, folders):
     with Receiver() as receiver:
-        process = start(**folders, rate_hz=1000.0, pace_topic='done', wait_for_subscribers=1)
+        process = start(**folders, rate_hz=1000.0, pace_topic="done", wait_for_subscribers=1)
         for count in range(1, 7):
             receiver.wait_for(2 * count)
-            rgb = receiver.decoded('rgb')[-1]
-            assert receiver.stamps('rgb')[-1] == receiver.stamps('thermal')[-1]
-            assert len(receiver.messages) == 2 * count   # nothing of the next pair
+            rgb = receiver.decoded("rgb")[-1]
+            assert receiver.stamps("rgb")[-1] == receiver.stamps("thermal")[-1]
+            assert len(receiver.messages) == 2 * count  # nothing of the next pair
             receiver.acknowledge.publish(Header(stamp=rgb.header.stamp))
         summary = finish(process)
-    assert summary['pairs'] == 6
-    assert summary['pace_timeouts'] == 0
+    assert summary["pairs"] == 6
+    assert summary["pace_timeouts"] == 0
 
 
 def test_paced_cameras_go_on_without_an_answer(ros_domain, folders):
-    _, summary = receive(**folders, rate_hz=1000.0, pace_topic='done', pace_timeout_s=0.05)
-    assert summary['pairs'] == summary['pace_timeouts'] == 6
+    _, summary = receive(**folders, rate_hz=1000.0, pace_topic="done", pace_timeout_s=0.05)
+    assert summary["pairs"] == summary["pace_timeouts"] == 6
 
 
 def test_paced_bag_does_not_wait_for_what_cannot_pair(ros_domain, tmp_path, pairs):
-    path = write_bag(tmp_path / 'bag', pairs, lag=50_000_000)
-    _, summary = receive(bag=path, speed=20.0, pace_topic='done', pace_slop_s=0.02)
-    assert summary['pairs'] == summary['pace_timeouts'] == 0
+    path = write_bag(tmp_path / "bag", pairs, lag=50_000_000)
+    _, summary = receive(bag=path, speed=20.0, pace_topic="done", pace_slop_s=0.02)
+    assert summary["pairs"] == summary["pace_timeouts"] == 0
 
 
 @pytest.mark.alone
 def test_sixty_hertz_is_reached_with_a_rendered_cycle(ros_domain):
     receiver, summary = receive(rate_hz=60.0, frames=90, cycle=12)
-    assert len(receiver.raw('rgb')) == len(receiver.raw('thermal')) == 90
-    assert set(np.diff(receiver.stamps('rgb'))) <= {16_666_666, 16_666_667}
-    assert summary['late_ms']['median'] < 250   # without the cycle they would be seconds late
-    first, again, other = (receiver.decoded('rgb')[i].data for i in (0, 12, 1))
+    assert len(receiver.raw("rgb")) == len(receiver.raw("thermal")) == 90
+    assert set(np.diff(receiver.stamps("rgb"))) <= {16_666_666, 16_666_667}
+    assert summary["late_ms"]["median"] < 250  # without the cycle they would be seconds late
+    first, again, other = (receiver.decoded("rgb")[i].data for i in (0, 12, 1))
     assert first == again != other
 
 
 def test_simulation_sends_its_frames_and_exact_labels(ros_domain):
     from mafs_ros.simulation import StreetSimulation
 
-    values = {'seed': 4, 'rate_hz': 20.0, 'frames': 5, 'height': HEIGHT, 'width': WIDTH,
-              'light': 'night'}
-    receiver, _ = receive(labels=True, labels_topic='labels/image', **values)
+    values = {
+        "seed": 4,
+        "rate_hz": 20.0,
+        "frames": 5,
+        "height": HEIGHT,
+        "width": WIDTH,
+        "light": "night",
+    }
+    receiver, _ = receive(labels=True, labels_topic="labels/image", **values)
     street = StreetSimulation(seed=4, height=HEIGHT, width=WIDTH, night=True)
     for index in range(5):
         frame = street.frame(index / 20.0)
-        images = {'rgb': (frame.rgb, 'rgb8'), 'thermal': (frame.thermal, 'mono16'),
-                  'labels': (frame.labels, 'mono8')}
+        images = {
+            "rgb": (frame.rgb, "rgb8"),
+            "thermal": (frame.thermal, "mono16"),
+            "labels": (frame.labels, "mono8"),
+        }
         for camera, (image, encoding) in images.items():
             message = receiver.decoded(camera)[index]
             assert message.encoding == encoding
             assert message.data.tobytes() == image.tobytes()
-    assert (receiver.stamps('labels') == receiver.stamps('rgb')).all()
+    assert (receiver.stamps("labels") == receiver.stamps("rgb")).all()
 
 
-@pytest.mark.parametrize('stop', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_ends_cleanly_and_counts(ros_domain, folders, stop):
     with Receiver() as receiver:
         process = start(**folders, loop=True, rate_hz=50.0, wait_for_subscribers=1)
         receiver.wait_for(10)
         process.send_signal(stop)
         summary = finish(process)
-        assert summary['finished'] is False
-        receiver.wait_for(summary['rgb']['sent'] + summary['thermal']['sent'])
-    assert len(receiver.raw('rgb')) == summary['rgb']['sent']
+        assert summary["finished"] is False
+        receiver.wait_for(summary["rgb"]["sent"] + summary["thermal"]["sent"])
+    assert len(receiver.raw("rgb")) == summary["rgb"]["sent"]
 
 
-@pytest.mark.parametrize(('values', 'message'), [
-    ({'rgb_dir': '/nowhere', 'thermal_dir': '/nowhere'}, '/nowhere: there is no such folder'),
-    ({'rgb_dir': '/nowhere'}, 'rgb_dir and thermal_dir: got one'),
-    ({'bag': '/nowhere'}, '/nowhere: there is no such bag'),
-    ({'bag': '/nowhere', 'jitter_s': 0.01}, 'parameter jitter_s: got 0.01, which does not go'),
-    ({'rate_hz': 0}, 'parameter rate_hz: got 0.0, expected a float from 0.01 to 1000.0'),
-    ({'rate_hz': 10.0, 'jitter_s': 0.05}, 'expected less than half a period, 0.0500'),
-    ({'wait_for_subscribers': 1, 'wait_timeout_s': 0.1, 'height': 32, 'width': 32},
-     '/rgb/image has 0 subscriptions after 0.1 s, expected 1'),
-    ({'height': 32, 'width': 32, 'frames': 1, 'sent_file': '/nowhere/sent.csv'},
-     "No such file or directory: '/nowhere/sent.csv'"),
-])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rgb_dir": "/nowhere", "thermal_dir": "/nowhere"}, "/nowhere: there is no such folder"),
+        ({"rgb_dir": "/nowhere"}, "rgb_dir and thermal_dir: got one"),
+        ({"bag": "/nowhere"}, "/nowhere: there is no such bag"),
+        ({"bag": "/nowhere", "jitter_s": 0.01}, "parameter jitter_s: got 0.01, which does not go"),
+        ({"rate_hz": 0}, "parameter rate_hz: got 0.0, expected a float from 0.01 to 1000.0"),
+        ({"rate_hz": 10.0, "jitter_s": 0.05}, "expected less than half a period, 0.0500"),
+        (
+            {"wait_for_subscribers": 1, "wait_timeout_s": 0.1, "height": 32, "width": 32},
+            "/rgb/image has 0 subscriptions after 0.1 s, expected 1",
+        ),
+        (
+            {"height": 32, "width": 32, "frames": 1, "sent_file": "/nowhere/sent.csv"},
+            "No such file or directory: '/nowhere/sent.csv'",
+        ),
+    ],
+)
 def test_errors_are_one_line(ros_domain, values, message):
     assert message in failure(**values)
 
@@ -301,8 +340,10 @@ def shots(frames=50, **values):
     defaults = {row.name: row.default for row in cameras.PARAMETERS}
 
     def images(number):
-        return {'rgb': np.full((2, 2, 3), int(number) % 256, np.uint8),
-                'thermal': np.full((2, 2), round(100 * number), np.uint16)}
+        return {
+            "rgb": np.full((2, 2, 3), int(number) % 256, np.uint8),
+            "thermal": np.full((2, 2), round(100 * number), np.uint16),
+        }
 
     return list(cameras.generated_shots({**defaults, **values}, frames, images))
 
@@ -318,9 +359,9 @@ def times(found, camera):
     return np.array([shot.stamp for shot in found if shot.camera == camera])
 
 
-@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_bag_keeps_its_messages_and_its_timing(tmp_path, pairs, storage):
-    path = write_bag(tmp_path / 'bag', pairs, storage)
+    path = write_bag(tmp_path / "bag", pairs, storage)
     with bags.Bag(path) as bag:
         messages = list(bag.messages(bags.choose_topics(bag)))
     found = recorded_shots(bag=path, speed=0.5)
@@ -330,51 +371,52 @@ def test_bag_keeps_its_messages_and_its_timing(tmp_path, pairs, storage):
 
 
 def test_looping_bag_jumps_back(tmp_path, pairs):
-    path = write_bag(tmp_path / 'bag', pairs[:3])
+    path = write_bag(tmp_path / "bag", pairs[:3])
     found = recorded_shots(bag=path, loop=True, frames=7)
-    once = times(found, 'rgb')[:3].tolist()
-    assert times(found, 'rgb').tolist() == [*once, *once, once[0]]
-    assert len(times(found, 'thermal')) == 7   # the partner of the last frame too
-    due = [shot.due for shot in found if shot.camera == 'rgb']
-    assert (np.diff(due) >= 100_000_000).all()   # the pauses are no shorter than the period
+    once = times(found, "rgb")[:3].tolist()
+    assert times(found, "rgb").tolist() == [*once, *once, once[0]]
+    assert len(times(found, "thermal")) == 7  # the partner of the last frame too
+    due = [shot.due for shot in found if shot.camera == "rgb"]
+    assert (np.diff(due) >= 100_000_000).all()  # the pauses are no shorter than the period
     assert np.diff(due).max() < 250_000_000
 
 
 def test_frames_ends_a_bag_after_the_partner_of_the_last(tmp_path, pairs):
-    found = recorded_shots(bag=write_bag(tmp_path / 'bag', pairs), frames=4)
-    assert [shot.camera for shot in found] == ['rgb', 'thermal'] * 4
+    found = recorded_shots(bag=write_bag(tmp_path / "bag", pairs), frames=4)
+    assert [shot.camera for shot in found] == ["rgb", "thermal"] * 4
 
 
 def test_folder_stamps_from_a_file(tmp_path, folders, pairs):
-    stamps = [(1_700_000_000 + index, 1_700_000_000 + index + (-1) ** index * 0.25)
-              for index in range(6)]
-    rows = [f'{index},{rgb},{thermal}' for index, (rgb, thermal) in enumerate(stamps)]
-    (tmp_path / 's.csv').write_text('\n'.join(['name,rgb,thermal', *rows]))
-    found = recorded_shots(**folders, stamps_file=tmp_path / 's.csv', speed=2.0)
-    assert times(found, 'rgb').tolist() == [rgb * 10 ** 9 for rgb, _ in stamps]
-    assert times(found, 'thermal').tolist() == [round(4 * t) * 250_000_000 for _, t in stamps]
+    stamps = [
+        (1_700_000_000 + index, 1_700_000_000 + index + (-1) ** index * 0.25) for index in range(6)
+    ]
+    rows = [f"{index},{rgb},{thermal}" for index, (rgb, thermal) in enumerate(stamps)]
+    (tmp_path / "s.csv").write_text("\n".join(["name,rgb,thermal", *rows]))
+    found = recorded_shots(**folders, stamps_file=tmp_path / "s.csv", speed=2.0)
+    assert times(found, "rgb").tolist() == [rgb * 10**9 for rgb, _ in stamps]
+    assert times(found, "thermal").tolist() == [round(4 * t) * 250_000_000 for _, t in stamps]
     assert [shot.due for shot in found] == [(shot.stamp - found[0].stamp) // 2 for shot in found]
-    for camera, index in (('rgb', 0), ('thermal', 1)):
+    for camera, index in (("rgb", 0), ("thermal", 1)):
         sent = [read_image(shot.message).data.tobytes() for shot in found if shot.camera == camera]
         assert sent == [pair[index].tobytes() for pair in pairs]
 
 
 def test_same_seed_same_shots():
-    faults = {'jitter_s': 0.02, 'dropout': 0.2}
+    faults = {"jitter_s": 0.02, "dropout": 0.2}
     first, second = shots(seed=1, **faults), shots(seed=1, **faults)
     assert first == second
-    assert times(first, 'rgb').tolist() != times(shots(seed=2, **faults), 'rgb').tolist()
+    assert times(first, "rgb").tolist() != times(shots(seed=2, **faults), "rgb").tolist()
 
 
 def test_jitter_is_bounded_and_each_cameras_own():
     found = shots(frames=500, jitter_s=0.02)
-    for camera in ('rgb', 'thermal'):
-        deviation = times(found, camera) - 10 ** 8 * np.arange(500)
+    for camera in ("rgb", "thermal"):
+        deviation = times(found, camera) - 10**8 * np.arange(500)
         assert deviation.min() >= 0
         assert deviation.max() <= 40_000_000
         assert np.ptp(deviation) > 36_000_000
         assert (np.diff(times(found, camera)) > 0).all()
-    apart = np.abs(times(found, 'rgb') - times(found, 'thermal'))
+    apart = np.abs(times(found, "rgb") - times(found, "thermal"))
     assert apart.max() > 30_000_000
     assert [shot.due for shot in found] == sorted(shot.due for shot in found)
 
@@ -387,33 +429,38 @@ def test_dropouts_do_not_move_the_jitter():
 
 def test_thermal_stamp_offset_moves_stamps_alone():
     found = shots(thermal_stamp_offset_s=-0.03)
-    assert (times(found, 'thermal') - times(found, 'rgb') == -30_000_000).all()
-    assert all(shot.due == index // 2 * 10 ** 8 for index, shot in enumerate(found))
+    assert (times(found, "thermal") - times(found, "rgb") == -30_000_000).all()
+    assert all(shot.due == index // 2 * 10**8 for index, shot in enumerate(found))
 
 
 def test_thermal_rate_of_its_own_shows_the_scene_at_its_own_times():
     found = shots(frames=10, rate_hz=10.0, thermal_rate_hz=25.0)
-    assert len(times(found, 'rgb')) == 10
-    assert (np.diff(times(found, 'thermal')) == 40_000_000).all()
-    assert len(times(found, 'thermal')) == 25   # all that lie before the end of frame 9
-    values = [int(np.frombuffer(read_image(shot.message).data, np.uint16)[0])
-              for shot in found if shot.camera == 'thermal']
-    assert values == [40 * index for index in range(25)]   # 0.4 frames further each time
+    assert len(times(found, "rgb")) == 10
+    assert (np.diff(times(found, "thermal")) == 40_000_000).all()
+    assert len(times(found, "thermal")) == 25  # all that lie before the end of frame 9
+    values = [
+        int(np.frombuffer(read_image(shot.message).data, np.uint16)[0])
+        for shot in found
+        if shot.camera == "thermal"
+    ]
+    assert values == [40 * index for index in range(25)]  # 0.4 frames further each time
 
 
 def test_misalignment_moves_a_hot_spot_and_registration_brings_it_back():
     thermal = np.full((120, 160), 29000, np.uint16)
     cv2.circle(thermal, (100, 40), 6, 35000, -1)
-    values = {'thermal_shift_x_px': 12.0, 'thermal_shift_y_px': -5.0, 'thermal_rotation_deg': 0.0}
+    values = {"thermal_shift_x_px": 12.0, "thermal_shift_y_px": -5.0, "thermal_rotation_deg": 0.0}
     seen = cameras.misalign(thermal, values)
     assert np.array_equal(seen[5:110, 20:150], thermal[10:115, 8:138])
-    values['thermal_rotation_deg'] = 90.0
-    seen = cameras.misalign(thermal, {**values, 'thermal_shift_x_px': 0.0,
-                                      'thermal_shift_y_px': 0.0})
+    values["thermal_rotation_deg"] = 90.0
+    seen = cameras.misalign(
+        thermal, {**values, "thermal_shift_x_px": 0.0, "thermal_shift_y_px": 0.0}
+    )
     rows, columns = np.nonzero(seen > 34000)
     # Clockwise by 90 degrees about (79.5, 59.5): (20.5, -19.5) becomes (19.5, 20.5).
     assert (round(columns.mean()), round(rows.mean())) == (99, 80)
-    back = cv2.warpPerspective(cameras.misalign(thermal, values),
-                               cameras.misalignment(values, 120, 160), (160, 120))
+    back = cv2.warpPerspective(
+        cameras.misalign(thermal, values), cameras.misalignment(values, 120, 160), (160, 120)
+    )
     rows, columns = np.nonzero(back > 34000)
     assert (round(columns.mean()), round(rows.mean())) == (100, 40)

@@ -275,8 +275,11 @@ def test_groups_of_two_channels_become_depthwise(stride: int, dilation: int) -> 
         model = openvino.Model([opset8.relu(mixed)], [images])
         if change:
             use_depthwise(model)
-        inputs = [operation.input_value(1).shape[2] for operation in model.get_ordered_ops()
-                  if operation.get_type_name() == "GroupConvolution"]
+        inputs = [
+            operation.input_value(1).shape[2]
+            for operation in model.get_ordered_ops()
+            if operation.get_type_name() == "GroupConvolution"
+        ]
         exact = {"INFERENCE_PRECISION_HINT": "f32"}
         return openvino.compile_model(model, "CPU", exact)(x)[0], inputs
 
@@ -294,13 +297,19 @@ def test_a_gate_of_one_channel_is_not_part_of_its_convolution(channels: int, apa
     def run(change: bool) -> tuple[np.ndarray, list[str]]:
         images = opset8.parameter(x.shape, np.float32)
         found = opset8.convolution(images, kernels, [1, 1], [1, 1], [1, 1], [1, 1])
-        model = openvino.Model([opset8.multiply(images, opset8.sigmoid(found))]
-                               if channels == 1 else [opset8.sigmoid(found)], [images])
+        model = openvino.Model(
+            [opset8.multiply(images, opset8.sigmoid(found))]
+            if channels == 1
+            else [opset8.sigmoid(found)],
+            [images],
+        )
         if change:
             part_gates(model)
         compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        kinds = [operation.get_rt_info()["layerType"]
-                 for operation in compiled.get_runtime_model().get_ops()]
+        kinds = [
+            operation.get_rt_info()["layerType"]
+            for operation in compiled.get_runtime_model().get_ops()
+        ]
         return compiled(x)[0], [str(getattr(kind, "value", kind)) for kind in kinds]
 
     (expected, _), (found, kinds) = run(False), run(True)
@@ -309,9 +318,12 @@ def test_a_gate_of_one_channel_is_not_part_of_its_convolution(channels: int, apa
 
 
 def test_a_picture_is_taken_apart_as_bytes(small_graph: openvino.Model) -> None:
-    splits = [operation for operation in small_graph.get_ordered_ops()
-              if operation.get_type_name() in SPLITS
-              and list(operation.get_input_shape(0)) == [1, 3, 32, 64]]
+    splits = [
+        operation
+        for operation in small_graph.get_ordered_ops()
+        if operation.get_type_name() in SPLITS
+        and list(operation.get_input_shape(0)) == [1, 3, 32, 64]
+    ]
     (split,) = splits
     assert split.get_input_element_type(0) == openvino.Type.u8
     transpose = split.input_value(0).get_node()
@@ -328,8 +340,12 @@ def test_the_largest_of_some_maps_is_what_argmax_finds() -> None:
 @pytest.mark.parametrize("preset", ["mafs-lite", "mafs"])
 def test_predicted_ids_are_those_of_the_largest_logits(preset: str) -> None:
     torch.manual_seed(0)
-    network = build_model(preset, 5, backbone="resnet50" if preset == "mafs" else
-                          "efficientnet_lite0_slim", auxiliary=False).eval()
+    network = build_model(
+        preset,
+        5,
+        backbone="resnet50" if preset == "mafs" else "efficientnet_lite0_slim",
+        auxiliary=False,
+    ).eval()
     visible, infrared = torch.rand(2, 3, 70, 51), torch.rand(2, 1, 70, 51)
     with torch.no_grad():
         output = network(visible, infrared)

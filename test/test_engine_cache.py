@@ -75,9 +75,7 @@ def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
 
 def start(cache_dir: Path, text: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", PROCESS, str(cache_dir), json.dumps(FACTS), text]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def wait_for(process: subprocess.Popen[str], word: str) -> str:
@@ -249,7 +247,8 @@ def test_facts_of_the_graph_name_weights_code_and_size(tmp_path: Path) -> None:
     facts = cache.graph_facts("openvino", "fp32", default_weights(), (1, 480, 640))
     assert facts["size"] == "640x480"
     assert cache.graph_facts("openvino", "fp32", default_weights(), (4, 480, 640)) == {
-        **facts, "size": "640x480x4"
+        **facts,
+        "size": "640x480x4",
     }
     other = tmp_path / "other.safetensors"
     other.write_bytes(b"other")

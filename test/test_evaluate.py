@@ -92,9 +92,7 @@ def test_a_folder_of_fused_images(street: Path, tmp_path: Path, capsys) -> None:
         assert shown[name] == ("-" if value is None else f"{value:.4f}")
 
 
-def test_baselines_stand_below_what_is_compared(
-    street: Path, tmp_path: Path, capsys
-) -> None:
+def test_baselines_stand_below_what_is_compared(street: Path, tmp_path: Path, capsys) -> None:
     maxima(street, tmp_path / "ours")
     data = ("--data", f"street_rgbt={street}")
     table = rows(report(capsys, "--fused", tmp_path / "ours", "--baselines", *data))

@@ -22,7 +22,7 @@ from mafs_ros.cli import make_parser
 from mafs_ros.parameters import TABLE
 
 ROOT = Path(__file__).resolve().parents[1]
-LAUNCH = ROOT / 'launch'
+LAUNCH = ROOT / "launch"
 
 
 class Recorded:
@@ -82,17 +82,27 @@ class LaunchConfiguration(Recorded):
 
 
 STAND_INS: dict[str, dict[str, Any]] = {
-    'launch': {'LaunchContext': dict, 'LaunchDescription': LaunchDescription},
-    'launch.action': {'Action': Recorded},
-    'launch.actions': {kind.__name__: kind for kind in (
-        DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription, LogInfo,
-        OpaqueFunction, SetEnvironmentVariable, Shutdown)},
-    'launch.launch_description_sources': {
-        'PythonLaunchDescriptionSource': PythonLaunchDescriptionSource},
-    'launch.substitutions': {'LaunchConfiguration': LaunchConfiguration},
-    'launch_ros': {},
-    'launch_ros.actions': {'Node': Node},
-    'launch_ros.parameter_descriptions': {'ParameterValue': ParameterValue},
+    "launch": {"LaunchContext": dict, "LaunchDescription": LaunchDescription},
+    "launch.action": {"Action": Recorded},
+    "launch.actions": {
+        kind.__name__: kind
+        for kind in (
+            DeclareLaunchArgument,
+            ExecuteProcess,
+            IncludeLaunchDescription,
+            LogInfo,
+            OpaqueFunction,
+            SetEnvironmentVariable,
+            Shutdown,
+        )
+    },
+    "launch.launch_description_sources": {
+        "PythonLaunchDescriptionSource": PythonLaunchDescriptionSource
+    },
+    "launch.substitutions": {"LaunchConfiguration": LaunchConfiguration},
+    "launch_ros": {},
+    "launch_ros.actions": {"Node": Node},
+    "launch_ros.parameter_descriptions": {"ParameterValue": ParameterValue},
 }
 
 
@@ -100,22 +110,28 @@ class Launch:
     """The launch file, run with the stand-ins."""
 
     def __init__(self, path: Path) -> None:
-        spec = importlib.util.spec_from_file_location('mafs_launch', path)
+        spec = importlib.util.spec_from_file_location("mafs_launch", path)
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         self.entities = module.generate_launch_description().args[0]
-        self.arguments = {entity.args[0]: entity.kwargs for entity in self.entities
-                          if isinstance(entity, DeclareLaunchArgument)}
+        self.arguments = {
+            entity.args[0]: entity.kwargs
+            for entity in self.entities
+            if isinstance(entity, DeclareLaunchArgument)
+        }
 
     def start(self, **given: str) -> list[Any]:
         """The actions for arguments given on the command line."""
         unknown = set(given) - set(self.arguments)
         assert not unknown, unknown
-        values = {name: argument['default_value'] for name, argument in self.arguments.items()
-                  if 'default_value' in argument}
+        values = {
+            name: argument["default_value"]
+            for name, argument in self.arguments.items()
+            if "default_value" in argument
+        }
         opaque = [entity for entity in self.entities if isinstance(entity, OpaqueFunction)]
-        return opaque[0].kwargs['function']({**values, **given})
+        return opaque[0].kwargs["function"]({**values, **given})
 
     def nodes(self, **given: str) -> list[dict[str, Any]]:
         return [action.kwargs for action in self.start(**given) if isinstance(action, Node)]
@@ -131,233 +147,361 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def launch(monkeypatch: pytest.MonkeyPatch, stand_ins: None) -> Launch:
-    for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+    for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
-    return Launch(LAUNCH / 'mafs.launch.py')
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    return Launch(LAUNCH / "mafs.launch.py")
 
 
 def test_arguments_are_described_and_optional(launch: Launch) -> None:
-    assert {'rgb_topic', 'thermal_topic', 'params_file', 'weights', 'backend', 'precision',
-            'cache_dir', 'rviz',
-            'use_sim_time', 'shm_profile', 'namespace', 'autostart'} == set(launch.arguments)
+    assert {
+        "rgb_topic",
+        "thermal_topic",
+        "params_file",
+        "weights",
+        "backend",
+        "precision",
+        "cache_dir",
+        "rviz",
+        "use_sim_time",
+        "shm_profile",
+        "namespace",
+        "autostart",
+    } == set(launch.arguments)
     for name, argument in launch.arguments.items():
-        assert len(argument['description']) > 10, name
-        assert isinstance(argument['default_value'], str), name
+        assert len(argument["description"]) > 10, name
+        assert isinstance(argument["default_value"], str), name
 
 
 def test_by_default_the_parameter_file_decides(launch: Launch) -> None:
     (node,) = launch.nodes()
-    assert (node['package'], node['executable'], node['name']) == ('mafs_ros', 'mafs_node', 'mafs')
-    assert node['namespace'] == ''
-    file, parameters = node['parameters']
-    assert Path(file) == ROOT / 'config' / 'mafs.yaml' and Path(file).is_file()
-    assert parameters == {'use_sim_time': False}
+    assert (node["package"], node["executable"], node["name"]) == ("mafs_ros", "mafs_node", "mafs")
+    assert node["namespace"] == ""
+    file, parameters = node["parameters"]
+    assert Path(file) == ROOT / "config" / "mafs.yaml" and Path(file).is_file()
+    assert parameters == {"use_sim_time": False}
 
 
 def test_arguments_become_parameters_of_their_type(launch: Launch) -> None:
     (node,) = launch.nodes(
-        rgb_topic='/cam/image', thermal_topic='/flir/image', weights='/w.safetensors',
-        backend='torch', autostart='false', use_sim_time='true', namespace='robot',
-        params_file='/my.yaml')
-    file, parameters = node['parameters']
-    assert file == '/my.yaml' and node['namespace'] == 'robot'
+        rgb_topic="/cam/image",
+        thermal_topic="/flir/image",
+        weights="/w.safetensors",
+        backend="torch",
+        autostart="false",
+        use_sim_time="true",
+        namespace="robot",
+        params_file="/my.yaml",
+    )
+    file, parameters = node["parameters"]
+    assert file == "/my.yaml" and node["namespace"] == "robot"
     assert parameters == {
-        'rgb_topic': '/cam/image', 'thermal_topic': '/flir/image', 'weights': '/w.safetensors',
-        'backend': 'torch', 'autostart': False, 'use_sim_time': True}
+        "rgb_topic": "/cam/image",
+        "thermal_topic": "/flir/image",
+        "weights": "/w.safetensors",
+        "backend": "torch",
+        "autostart": False,
+        "use_sim_time": True,
+    }
     for name, value in parameters.items():
-        assert name == 'use_sim_time' or type(value) is type(TABLE[name].default)
+        assert name == "use_sim_time" or type(value) is type(TABLE[name].default)
 
 
-@pytest.mark.parametrize(('given', 'rgb', 'root'), [
-    ({}, '/rgb/image', ''),
-    ({'rgb_topic': '/cam/image'}, '/cam/image', ''),
-    ({'namespace': '/robot', 'rgb_topic': 'eye'}, '/robot/eye', '/robot'),
-    ({'namespace': 'robot'}, '/robot/rgb/image', '/robot'),
-])
+@pytest.mark.parametrize(
+    ("given", "rgb", "root"),
+    [
+        ({}, "/rgb/image", ""),
+        ({"rgb_topic": "/cam/image"}, "/cam/image", ""),
+        ({"namespace": "/robot", "rgb_topic": "eye"}, "/robot/eye", "/robot"),
+        ({"namespace": "robot"}, "/robot/rgb/image", "/robot"),
+    ],
+)
 def test_rviz_shows_the_topics_of_this_launch(
-        launch: Launch, given: dict[str, str], rgb: str, root: str) -> None:
-    _, rviz = launch.nodes(rviz='true', **given)
-    assert rviz['package'] == rviz['executable'] == 'rviz2'
-    assert Path(rviz['arguments'][1]).is_file()
-    shown = dict(rviz['remappings'])
-    config = yaml.safe_load(Path(rviz['arguments'][1]).read_text(encoding='utf-8'))
-    topics = {display['Name']: shown[display['Topic']['Value']]
-              for display in config['Visualization Manager']['Displays']}
-    assert topics == {'RGB': rgb, 'Fused': f'{root}/mafs/fused/image',
-                      'Overlay': f'{root}/mafs/segmentation/overlay'}
+    launch: Launch, given: dict[str, str], rgb: str, root: str
+) -> None:
+    _, rviz = launch.nodes(rviz="true", **given)
+    assert rviz["package"] == rviz["executable"] == "rviz2"
+    assert Path(rviz["arguments"][1]).is_file()
+    shown = dict(rviz["remappings"])
+    config = yaml.safe_load(Path(rviz["arguments"][1]).read_text(encoding="utf-8"))
+    topics = {
+        display["Name"]: shown[display["Topic"]["Value"]]
+        for display in config["Visualization Manager"]["Displays"]
+    }
+    assert topics == {
+        "RGB": rgb,
+        "Fused": f"{root}/mafs/fused/image",
+        "Overlay": f"{root}/mafs/segmentation/overlay",
+    }
 
 
 # rviz ignores keys that it does not know without a word. What each part of a configuration may
 # hold, and of which kind, read in rviz's sources (Humble to Rolling): the properties that the
 # classes declare, and what their load() functions ask for.
 BOOL, INT, NUMBER, TEXT = (bool,), (int,), (int, float), (str,)
-RVIZ_TOPIC = {'Depth': INT, 'Value': TEXT,
-              'Durability Policy': ('System Default', 'Transient Local', 'Volatile'),
-              'History Policy': ('System Default', 'Keep Last', 'Keep All'),
-              'Reliability Policy': ('System Default', 'Reliable', 'Best Effort')}
-RVIZ_IMAGE = {'Class': ('rviz_default_plugins/Image',), 'Name': TEXT, 'Enabled': BOOL,
-              'Value': BOOL, 'Normalize Range': BOOL, 'Min Value': NUMBER, 'Max Value': NUMBER,
-              'Median window': INT, 'Topic': RVIZ_TOPIC}
-RVIZ_DISPLAYS = {'Class': ('rviz_common/Displays',), 'Name': TEXT, 'Help Height': INT,
-                 'Tree Height': INT, 'Property Tree Widget': {'Expanded': [TEXT],
-                                                              'Splitter Ratio': NUMBER}}
-RVIZ_TIME = {'Class': ('rviz_common/Time',), 'Name': TEXT, 'Experimental': BOOL,
-             'SyncMode': INT, 'SyncSource': TEXT}
+RVIZ_TOPIC = {
+    "Depth": INT,
+    "Value": TEXT,
+    "Durability Policy": ("System Default", "Transient Local", "Volatile"),
+    "History Policy": ("System Default", "Keep Last", "Keep All"),
+    "Reliability Policy": ("System Default", "Reliable", "Best Effort"),
+}
+RVIZ_IMAGE = {
+    "Class": ("rviz_default_plugins/Image",),
+    "Name": TEXT,
+    "Enabled": BOOL,
+    "Value": BOOL,
+    "Normalize Range": BOOL,
+    "Min Value": NUMBER,
+    "Max Value": NUMBER,
+    "Median window": INT,
+    "Topic": RVIZ_TOPIC,
+}
+RVIZ_DISPLAYS = {
+    "Class": ("rviz_common/Displays",),
+    "Name": TEXT,
+    "Help Height": INT,
+    "Tree Height": INT,
+    "Property Tree Widget": {"Expanded": [TEXT], "Splitter Ratio": NUMBER},
+}
+RVIZ_TIME = {
+    "Class": ("rviz_common/Time",),
+    "Name": TEXT,
+    "Experimental": BOOL,
+    "SyncMode": INT,
+    "SyncSource": TEXT,
+}
 RVIZ_MANAGER = {
-    'Class': TEXT, 'Name': TEXT, 'Enabled': BOOL, 'Value': BOOL, 'Displays': [RVIZ_IMAGE],
-    'Global Options': {'Background Color': TEXT, 'Fixed Frame': TEXT, 'Frame Rate': INT},
-    'Tools': [{'Class': ('rviz_default_plugins/MoveCamera',)}],
-    'Transformation': {'Current': {'Class': ('rviz_default_plugins/TF',)}},
-    'Views': {'Current': {'Class': ('rviz_default_plugins/Orbit',), 'Name': TEXT,
-                          'Target Frame': TEXT, 'Value': ('Orbit (rviz)',)},
-              'Saved': (type(None),)}}
+    "Class": TEXT,
+    "Name": TEXT,
+    "Enabled": BOOL,
+    "Value": BOOL,
+    "Displays": [RVIZ_IMAGE],
+    "Global Options": {"Background Color": TEXT, "Fixed Frame": TEXT, "Frame Rate": INT},
+    "Tools": [{"Class": ("rviz_default_plugins/MoveCamera",)}],
+    "Transformation": {"Current": {"Class": ("rviz_default_plugins/TF",)}},
+    "Views": {
+        "Current": {
+            "Class": ("rviz_default_plugins/Orbit",),
+            "Name": TEXT,
+            "Target Frame": TEXT,
+            "Value": ("Orbit (rviz)",),
+        },
+        "Saved": (type(None),),
+    },
+}
 
 
 def check_rviz(value: Any, allowed: Any, place: str) -> None:
     """Raise AssertionError where a part of the configuration is not as rviz reads it."""
     if isinstance(allowed, dict):
         assert isinstance(value, dict), place
-        assert set(value) <= set(allowed), f'{place}: {sorted(set(value) - set(allowed))}'
+        assert set(value) <= set(allowed), f"{place}: {sorted(set(value) - set(allowed))}"
         for key, below in value.items():
-            check_rviz(below, allowed[key], f'{place}/{key}')
+            check_rviz(below, allowed[key], f"{place}/{key}")
     elif isinstance(allowed, list):
         assert isinstance(value, list), place
         for index, below in enumerate(value):
-            check_rviz(below, allowed[0], f'{place}/{index}')
+            check_rviz(below, allowed[0], f"{place}/{index}")
     elif isinstance(allowed[0], str):
-        assert value in allowed, f'{place}: {value!r}'
+        assert value in allowed, f"{place}: {value!r}"
     else:
-        assert type(value) in allowed, f'{place}: {value!r}'
+        assert type(value) in allowed, f"{place}: {value!r}"
 
 
 def rviz_configuration() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / 'config' / 'mafs.rviz').read_text(encoding='utf-8'))
+    return yaml.safe_load((ROOT / "config" / "mafs.rviz").read_text(encoding="utf-8"))
 
 
 def test_rviz_knows_every_key_and_value_of_the_configuration() -> None:
     config = rviz_configuration()
-    assert set(config) == {'Panels', 'Visualization Manager', 'Window Geometry'}
-    for panel in config['Panels']:
-        allowed = {'rviz_common/Displays': RVIZ_DISPLAYS, 'rviz_common/Time': RVIZ_TIME}
-        check_rviz(panel, allowed[panel['Class']], panel['Name'])
-    manager = config['Visualization Manager']
-    check_rviz(manager, RVIZ_MANAGER, 'Visualization Manager')
-    for display in manager['Displays']:   # nothing is left to a default that may change
-        assert set(display) == set(RVIZ_IMAGE) and set(display['Topic']) == set(RVIZ_TOPIC)
-    names = {display['Name'] for display in manager['Displays']}
-    docks = {panel['Name'] for panel in config['Panels']} | names   # both are dock widgets
-    for key, value in config['Window Geometry'].items():
-        allowed = {'Height': INT, 'Width': INT, 'X': INT, 'Y': INT, 'Hide Left Dock': BOOL,
-                   'Hide Right Dock': BOOL}
+    assert set(config) == {"Panels", "Visualization Manager", "Window Geometry"}
+    for panel in config["Panels"]:
+        allowed = {"rviz_common/Displays": RVIZ_DISPLAYS, "rviz_common/Time": RVIZ_TIME}
+        check_rviz(panel, allowed[panel["Class"]], panel["Name"])
+    manager = config["Visualization Manager"]
+    check_rviz(manager, RVIZ_MANAGER, "Visualization Manager")
+    for display in manager["Displays"]:  # nothing is left to a default that may change
+        assert set(display) == set(RVIZ_IMAGE) and set(display["Topic"]) == set(RVIZ_TOPIC)
+    names = {display["Name"] for display in manager["Displays"]}
+    docks = {panel["Name"] for panel in config["Panels"]} | names  # both are dock widgets
+    for key, value in config["Window Geometry"].items():
+        allowed = {
+            "Height": INT,
+            "Width": INT,
+            "X": INT,
+            "Y": INT,
+            "Hide Left Dock": BOOL,
+            "Hide Right Dock": BOOL,
+        }
         assert key in allowed or key in docks, key
-        check_rviz(value, allowed.get(key, {'collapsed': BOOL}), key)
-    tree, clock = config['Panels']
-    assert set(tree['Property Tree Widget']['Expanded']) <= {f'/{name}1' for name in names}
-    assert clock['SyncSource'] in names
+        check_rviz(value, allowed.get(key, {"collapsed": BOOL}), key)
+    tree, clock = config["Panels"]
+    assert set(tree["Property Tree Widget"]["Expanded"]) <= {f"/{name}1" for name in names}
+    assert clock["SyncSource"] in names
 
 
 def test_the_check_of_the_rviz_configuration_finds_errors() -> None:
-    (display, *_) = rviz_configuration()['Visualization Manager']['Displays']
-    for wrong in ({**display, 'Median Window': 5}, {**display, 'Enabled': 'yes'},
-                  {**display, 'Topic': {**display['Topic'], 'Reliability Policy': 'best_effort'}}):
+    (display, *_) = rviz_configuration()["Visualization Manager"]["Displays"]
+    for wrong in (
+        {**display, "Median Window": 5},
+        {**display, "Enabled": "yes"},
+        {**display, "Topic": {**display["Topic"], "Reliability Policy": "best_effort"}},
+    ):
         with pytest.raises(AssertionError):
-            check_rviz(wrong, RVIZ_IMAGE, 'display')
+            check_rviz(wrong, RVIZ_IMAGE, "display")
 
 
 def test_rviz_takes_what_the_cameras_and_the_node_offer() -> None:
-    reliability = {display['Name']: display['Topic']['Reliability Policy']
-                   for display in rviz_configuration()['Visualization Manager']['Displays']}
-    assert reliability == {'RGB': 'Best Effort', 'Fused': 'Reliable', 'Overlay': 'Reliable'}
+    reliability = {
+        display["Name"]: display["Topic"]["Reliability Policy"]
+        for display in rviz_configuration()["Visualization Manager"]["Displays"]
+    }
+    assert reliability == {"RGB": "Best Effort", "Fused": "Reliable", "Overlay": "Reliable"}
 
 
-@pytest.mark.parametrize(('distribution', 'variable'), [
-    ('humble', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
-    ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
-    ('kilted', 'FASTDDS_DEFAULT_PROFILES_FILE'),
-])
+@pytest.mark.parametrize(
+    ("distribution", "variable"),
+    [
+        ("humble", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"),
+    ],
+)
 def test_the_profile_is_set_before_the_node_starts(
-        launch: Launch, monkeypatch: pytest.MonkeyPatch, distribution: str, variable: str) -> None:
-    monkeypatch.setenv('ROS_DISTRO', distribution)
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, distribution: str, variable: str
+) -> None:
+    monkeypatch.setenv("ROS_DISTRO", distribution)
     first, second = launch.start()
     assert isinstance(first, SetEnvironmentVariable) and isinstance(second, Node)
-    assert first.args == (variable, str(ROOT / 'config' / 'fastdds_shm.xml'))
+    assert first.args == (variable, str(ROOT / "config" / "fastdds_shm.xml"))
 
 
 def test_the_profile_can_be_declined_and_never_replaces_another(
-        launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [type(action) for action in launch.start(shm_profile='false')] == [Node]
-    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '/mine.xml')
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [type(action) for action in launch.start(shm_profile="false")] == [Node]
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
     assert [type(action) for action in launch.start()] == [LogInfo, Node]
 
 
 def test_simulation_starts_the_cameras_after_the_profile_is_set(stand_ins: None) -> None:
-    simulation = Launch(LAUNCH / 'simulation.launch.py')
-    include, node = [entity for entity in simulation.entities
-                     if not isinstance(entity, DeclareLaunchArgument)]
-    assert include.args[0].args[0] == str(LAUNCH / 'mafs.launch.py')
-    assert (node.kwargs['package'], node.kwargs['executable']) == ('mafs_ros', 'mafs_cameras')
+    simulation = Launch(LAUNCH / "simulation.launch.py")
+    include, node = [
+        entity for entity in simulation.entities if not isinstance(entity, DeclareLaunchArgument)
+    ]
+    assert include.args[0].args[0] == str(LAUNCH / "mafs.launch.py")
+    assert (node.kwargs["package"], node.kwargs["executable"]) == ("mafs_ros", "mafs_cameras")
     table = {parameter.name: parameter for parameter in CAMERA_PARAMETERS}
-    for name, value in node.kwargs['parameters'][0].items():
-        assert value.kwargs['value_type'] is type(table[name].default)
+    for name, value in node.kwargs["parameters"][0].items():
+        assert value.kwargs["value_type"] is type(table[name].default)
         assert value.args[0].args[0] in simulation.arguments
 
 
 def replay_command(**given: str) -> list[str]:
     """The command line that replay.launch.py runs."""
-    (process,) = Launch(LAUNCH / 'replay.launch.py').start(bag='drive', **given)
-    assert isinstance(process.kwargs['on_exit'], Shutdown)
-    return process.kwargs['cmd']
+    (process,) = Launch(LAUNCH / "replay.launch.py").start(bag="drive", **given)
+    assert isinstance(process.kwargs["on_exit"], Shutdown)
+    return process.kwargs["cmd"]
 
 
 def test_replay_needs_a_bag_and_describes_its_arguments(stand_ins: None) -> None:
-    arguments = Launch(LAUNCH / 'replay.launch.py').arguments
-    assert {name for name, argument in arguments.items()
-            if 'default_value' not in argument} == {'bag'}
-    assert all(len(argument['description']) > 10 for argument in arguments.values())
+    arguments = Launch(LAUNCH / "replay.launch.py").arguments
+    assert {name for name, argument in arguments.items() if "default_value" not in argument} == {
+        "bag"
+    }
+    assert all(len(argument["description"]) > 10 for argument in arguments.values())
 
 
 def test_replay_runs_the_command_of_the_same_name(stand_ins: None) -> None:
     """What the command line itself makes of the arguments."""
     command = replay_command()
-    assert command[:3] == ['python3', '-m', 'mafs_ros.cli']
+    assert command[:3] == ["python3", "-m", "mafs_ros.cli"]
     args = make_parser().parse_args(command[3:])
-    assert (args.bag, args.out, args.live, args.rate) == (Path('drive'), Path('mafs_replay'),
-                                                         True, 1.0)
-    assert args.params == ROOT / 'config' / 'mafs.yaml' and args.params.is_file()
+    assert (args.bag, args.out, args.live, args.rate) == (
+        Path("drive"),
+        Path("mafs_replay"),
+        True,
+        1.0,
+    )
+    assert args.params == ROOT / "config" / "mafs.yaml" and args.params.is_file()
     assert (args.labels, args.weights, args.backend, args.precision, args.compare) == (
-        None, None, 'auto', 'auto', '')
-    args = make_parser().parse_args(replay_command(
-        out='o', rate='0.5', params_file='/p.yaml', rgb_topic='/cam', thermal_topic='/flir',
-        labels='/labels', label_classes='mfnet', weights='/w.safetensors', backend='torch',
-        precision='fp32', compare='openvino')[3:])
-    assert (args.rate, str(args.params), args.rgb_topic, args.thermal_topic, args.labels,
-            args.label_classes, str(args.weights), args.backend, args.precision,
-            args.compare) == (
-        0.5, '/p.yaml', '/cam', '/flir', '/labels', 'mfnet', '/w.safetensors', 'torch',
-        'fp32', 'openvino')
+        None,
+        None,
+        "auto",
+        "auto",
+        "",
+    )
+    args = make_parser().parse_args(
+        replay_command(
+            out="o",
+            rate="0.5",
+            params_file="/p.yaml",
+            rgb_topic="/cam",
+            thermal_topic="/flir",
+            labels="/labels",
+            label_classes="mfnet",
+            weights="/w.safetensors",
+            backend="torch",
+            precision="fp32",
+            compare="openvino",
+        )[3:]
+    )
+    assert (
+        args.rate,
+        str(args.params),
+        args.rgb_topic,
+        args.thermal_topic,
+        args.labels,
+        args.label_classes,
+        str(args.weights),
+        args.backend,
+        args.precision,
+        args.compare,
+    ) == (
+        0.5,
+        "/p.yaml",
+        "/cam",
+        "/flir",
+        "/labels",
+        "mfnet",
+        "/w.safetensors",
+        "torch",
+        "fp32",
+        "openvino",
+    )
 
 
-@pytest.mark.alone   # it looks for the new segments, and other nodes make some too
+@pytest.mark.alone  # it looks for the new segments, and other nodes make some too
 def test_the_profile_takes_effect(ros_domain: int) -> None:
     """A process with it has a shared memory segment of 16 MiB; without, of half a MiB."""
-    script = ('import os, rclpy; before = set(os.listdir("/dev/shm")); rclpy.init(); '
-              'node = rclpy.create_node("profile"); '
-              'print(max(os.stat("/dev/shm/" + name).st_size '
-              'for name in set(os.listdir("/dev/shm")) - before)); '
-              'node.destroy_node(); rclpy.shutdown()')
-    profile = str(ROOT / 'config' / 'fastdds_shm.xml')
+    script = (
+        'import os, rclpy; before = set(os.listdir("/dev/shm")); rclpy.init(); '
+        'node = rclpy.create_node("profile"); '
+        'print(max(os.stat("/dev/shm/" + name).st_size '
+        'for name in set(os.listdir("/dev/shm")) - before)); '
+        "node.destroy_node(); rclpy.shutdown()"
+    )
+    profile = str(ROOT / "config" / "fastdds_shm.xml")
     run = subprocess.run(
-        [sys.executable, '-c', script], capture_output=True, text=True, timeout=60, check=True,
-        env={**os.environ, 'FASTRTPS_DEFAULT_PROFILES_FILE': profile,
-             'FASTDDS_DEFAULT_PROFILES_FILE': profile})
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={
+            **os.environ,
+            "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
+            "FASTDDS_DEFAULT_PROFILES_FILE": profile,
+        },
+    )
     assert int(run.stdout) >= 16 << 20
 
 
-@pytest.mark.parametrize(('name', 'module'), [('mafs_node', 'node'), ('mafs_cameras', 'cameras')])
+@pytest.mark.parametrize(("name", "module"), [("mafs_node", "node"), ("mafs_cameras", "cameras")])
 def test_executables_run_their_module(name: str, module: str) -> None:
-    path = ROOT / 'scripts' / name
-    text = path.read_text(encoding='utf-8')
-    assert text.startswith('#!/usr/bin/env python3\n')
-    assert f'from mafs_ros.{module} import main' in text
+    path = ROOT / "scripts" / name
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("#!/usr/bin/env python3\n")
+    assert f"from mafs_ros.{module} import main" in text
     assert path.stat().st_mode & 0o777 == 0o755

@@ -26,12 +26,12 @@ def test_luminance_weights_and_rounds():
 
 
 def test_luminance_names_a_wrong_input():
-    with pytest.raises(ValueError, match=r'float32 \[2, 2, 3\]'):
+    with pytest.raises(ValueError, match=r"float32 \[2, 2, 3\]"):
         metrics.luminance(np.zeros((2, 2, 3), np.float32))
 
 
 @pytest.mark.parametrize(
-    ('img', 'bits'),
+    ("img", "bits"),
     [(grey([7, 7], [7, 7]), 0.0), (grey([0, 0], [255, 255]), 1.0), (grey([0, 1], [2, 3]), 2.0)],
 )
 def test_entropy(img, bits):
@@ -51,18 +51,18 @@ def test_average_gradient_central_and_forward_differ():
     ridge = grey([0, 10, 0], [0, 10, 0], [0, 10, 0])
     # Central: |gx| = 10, 0, 10. Forward: 10, 10.
     assert metrics.average_gradient(ridge) == pytest.approx(20 / 3 / math.sqrt(2))
-    assert metrics.average_gradient(ridge, 'forward') == pytest.approx(10 / math.sqrt(2))
-    with pytest.raises(ValueError, match='sideways'):
-        metrics.average_gradient(ridge, 'sideways')
+    assert metrics.average_gradient(ridge, "forward") == pytest.approx(10 / math.sqrt(2))
+    with pytest.raises(ValueError, match="sideways"):
+        metrics.average_gradient(ridge, "sideways")
 
 
 def test_floats_are_rounded_halves_to_even():
     assert metrics.entropy(np.array([[0.5, 0.4], [1.5, 2.5]])) == 1.0  # 0, 0, 2, 2
 
 
-@pytest.mark.parametrize('value', [-1.0, 256.0, math.nan])
+@pytest.mark.parametrize("value", [-1.0, 256.0, math.nan])
 def test_floats_outside_the_grey_range_are_refused(value):
-    with pytest.raises(ValueError, match=r'must lie in 0\.\.255'):
+    with pytest.raises(ValueError, match=r"must lie in 0\.\.255"):
         metrics.entropy(np.array([[0.0, value]]))
 
 
@@ -86,7 +86,7 @@ def test_vif_follows_the_definition():
 
 def test_vif_needs_a_minimal_size():
     assert metrics.vif(*[_texture(41, 41)] * 3) == pytest.approx(2.0, abs=1e-6)
-    with pytest.raises(ValueError, match=r'at least 41x41, got \[40, 41\]'):
+    with pytest.raises(ValueError, match=r"at least 41x41, got \[40, 41\]"):
         metrics.vif(*[_texture(40, 41)] * 3)
 
 
@@ -143,7 +143,7 @@ def stripes(amplitude):
 
 
 @pytest.mark.parametrize(
-    ('fused', 'expected'),
+    ("fused", "expected"),
     [
         (stripes(100), 1.0),
         (stripes(50), 0.5),
@@ -205,7 +205,7 @@ def test_weaker_takes_the_smaller_one_in_each_image():
     scores.accumulate(a, b, a)
     scores.accumulate(a, b, b)
     expected = (_slow_vifp(b, a) + _slow_vifp(a, b)) / 2
-    assert scores.mean()['weaker'] == pytest.approx(expected, abs=1e-9)
+    assert scores.mean()["weaker"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_saturated_is_a_share_in_percent():
@@ -215,12 +215,12 @@ def test_saturated_is_a_share_in_percent():
 def test_sizes_must_agree():
     small, large = np.zeros((50, 50), np.uint8), np.zeros((50, 60), np.uint8)
     for metric in (metrics.vif, metrics.qabf, metrics.hot, metrics.weaker, metrics.glare):
-        with pytest.raises(ValueError, match=r'visible \[50, 60\]'):
+        with pytest.raises(ValueError, match=r"visible \[50, 60\]"):
             metric(small, large, small)
 
 
 def test_colour_is_refused_with_a_hint():
-    with pytest.raises(ValueError, match=r'luminance\(\)'):
+    with pytest.raises(ValueError, match=r"luminance\(\)"):
         metrics.entropy(np.zeros((4, 4, 3), np.uint8))
 
 
@@ -231,10 +231,10 @@ def test_fusion_scores_average_over_images():
     scores.accumulate(b, b, b)
     mean = scores.mean()
     assert list(mean) == list(metrics.FUSION_METRICS)
-    assert mean['SD'] == pytest.approx(metrics.standard_deviation(a) / 2)
-    assert mean['hot'] is None and mean['glare'] is None
-    assert scores.line().startswith('2 images: EN ')
-    assert 'hot -' in scores.line()
+    assert mean["SD"] == pytest.approx(metrics.standard_deviation(a) / 2)
+    assert mean["hot"] is None and mean["glare"] is None
+    assert scores.line().startswith("2 images: EN ")
+    assert "hot -" in scores.line()
 
 
 def test_fusion_scores_take_colour():
@@ -244,20 +244,20 @@ def test_fusion_scores_take_colour():
     scores = FusionScores()
     of_colour = scores.accumulate(thermal, rgb, rgb)
     assert of_colour == scores.accumulate(thermal, luminance, luminance)
-    for name in ('weaker', 'glare', 'hot'):
+    for name in ("weaker", "glare", "hot"):
         assert of_colour[name] == getattr(metrics, name)(thermal, luminance, luminance)
 
 
 def test_fusion_scores_keep_nothing_of_a_bad_triple():
     scores = FusionScores()
-    with pytest.raises(ValueError, match='one size'):
+    with pytest.raises(ValueError, match="one size"):
         scores.accumulate(_texture(48, 48), _texture(48, 50), _texture(48, 48))
     assert scores.per_image == []
     assert set(scores.mean().values()) == {None}
 
 
 def test_confusion_matrix_by_hand():
-    matrix = ConfusionMatrix(['background', 'car', 'person'])
+    matrix = ConfusionMatrix(["background", "car", "person"])
     matrix.accumulate(grey([0, 0, 1], [1, 2, 255]), grey([0, 1, 1], [1, 0, 2]))
     assert matrix.matrix.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
     assert matrix.iou().tolist() == pytest.approx([1 / 3, 2 / 3, 0])
@@ -267,40 +267,40 @@ def test_confusion_matrix_by_hand():
 
 def test_confusion_matrix_is_one_over_the_set():
     """Not the mean of the per-image scores, which would be (1 + 0) / 2 for the car."""
-    matrix = ConfusionMatrix(['background', 'car'])
+    matrix = ConfusionMatrix(["background", "car"])
     matrix.accumulate(grey([1, 1, 1]), grey([1, 1, 1]))
     matrix.accumulate(grey([1]), grey([0]))
     assert matrix.iou()[1] == pytest.approx(0.75)
 
 
 def test_absent_classes_are_left_out_and_named():
-    matrix = ConfusionMatrix(['background', 'car', 'bicycle', 'bus'])
+    matrix = ConfusionMatrix(["background", "car", "bicycle", "bus"])
     matrix.accumulate(grey([0, 1, 1]), grey([0, 1, 3]))
     iou = matrix.iou()
     assert iou[:2].tolist() == [1.0, 0.5]
     assert math.isnan(iou[2])
     assert iou[3] == 0  # never labelled, but predicted
-    assert matrix.absent() == ('bicycle', 'bus')
+    assert matrix.absent() == ("bicycle", "bus")
     assert matrix.miou() == pytest.approx(0.5)
     assert matrix.miou(background=False) == pytest.approx(0.25)
-    assert 'absent from the labels: bicycle, bus' in matrix.table()
-    assert 'mIoU 50.00 with, 25.00 without background' in matrix.table()
+    assert "absent from the labels: bicycle, bus" in matrix.table()
+    assert "mIoU 50.00 with, 25.00 without background" in matrix.table()
 
 
 def test_an_empty_confusion_matrix_has_no_score():
-    assert math.isnan(ConfusionMatrix(['background', 'car']).miou())
+    assert math.isnan(ConfusionMatrix(["background", "car"]).miou())
 
 
 @pytest.mark.parametrize(
-    ('labels', 'predicted', 'message'),
+    ("labels", "predicted", "message"),
     [
-        (grey([0, 4]), grey([0, 0]), r'labels contain the ids \[4\].*background, car'),
-        (grey([0, 1]), grey([0, 255]), r'prediction contain the ids \[255\]'),
-        (grey([0, 1]), grey([0]), 'differ in size'),
+        (grey([0, 4]), grey([0, 0]), r"labels contain the ids \[4\].*background, car"),
+        (grey([0, 1]), grey([0, 255]), r"prediction contain the ids \[255\]"),
+        (grey([0, 1]), grey([0]), "differ in size"),
     ],
 )
 def test_confusion_matrix_refuses_unknown_ids(labels, predicted, message):
-    matrix = ConfusionMatrix(['background', 'car'])
+    matrix = ConfusionMatrix(["background", "car"])
     with pytest.raises(ValueError, match=message):
         matrix.accumulate(labels, predicted)
     assert not matrix.matrix.any()
@@ -329,26 +329,26 @@ ANCHORS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize('name', ANCHORS)
+@pytest.mark.parametrize("name", ANCHORS)
 def test_anchors_on_street_rgbt(shared_data, name):
     """The 42 test pairs: mean of the sources and their pixel-wise maximum."""
     scores = FusionScores()
-    for sample in open_dataset('street_rgbt', shared_data / 'street_rgbt', 'test'):
+    for sample in open_dataset("street_rgbt", shared_data / "street_rgbt", "test"):
         visible = metrics.luminance(sample.rgb)
         scores.accumulate(sample.thermal, visible, fuse_plainly(sample.thermal, visible)[name])
     assert len(scores.per_image) == 42
-    assert sum(image['glare'] is not None for image in scores.per_image) == 34
+    assert sum(image["glare"] is not None for image in scores.per_image) == 34
     reached = scores.mean()
     assert {key: reached[key] for key in ANCHORS[name]} == pytest.approx(ANCHORS[name], abs=1e-3)
 
 
 @pytest.mark.parametrize(
-    ('kind', 'split', 'name', 'weaker', 'glare'),
+    ("kind", "split", "name", "weaker", "glare"),
     [
-        ('street_rgbt', 'test', 'copy of visible', 0.0573, 0.1496),
-        ('fusion_pairs', 'roadscene_test', 'copy of visible', 0.0353, 0.1313),
-        ('fusion_pairs', 'roadscene_test', 'plain mean', 0.2060, 0.4964),
-        ('fusion_pairs', 'roadscene_test', 'plain maximum', 0.2580, 0.4416),
+        ("street_rgbt", "test", "copy of visible", 0.0573, 0.1496),
+        ("fusion_pairs", "roadscene_test", "copy of visible", 0.0353, 0.1313),
+        ("fusion_pairs", "roadscene_test", "plain mean", 0.2060, 0.4964),
+        ("fusion_pairs", "roadscene_test", "plain maximum", 0.2580, 0.4416),
     ],
 )
 def test_anchors_of_weaker_and_glare(shared_data, kind, split, name, weaker, glare):
@@ -402,4 +402,4 @@ def _slow_vifp(reference, distorted):
 
 def _valid(image, window):
     patches = np.lib.stride_tricks.sliding_window_view(image, window.shape)
-    return np.einsum('ijkl,kl->ij', patches, window)
+    return np.einsum("ijkl,kl->ij", patches, window)

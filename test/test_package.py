@@ -18,125 +18,219 @@ import mafs_ros
 from mafs_ros import resources
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = sorted((ROOT / 'mafs_ros').rglob('*.py'))
-SHIPPED = ('mafs_ros', 'launch', 'config', 'scripts', 'resource', 'package.xml', 'setup.py',
-           'setup.cfg', 'pyproject.toml', 'LICENSE')
+SOURCES = sorted((ROOT / "mafs_ros").rglob("*.py"))
+SHIPPED = (
+    "mafs_ros",
+    "launch",
+    "config",
+    "scripts",
+    "resource",
+    "package.xml",
+    "setup.py",
+    "setup.cfg",
+    "pyproject.toml",
+    "LICENSE",
+)
 
 # From top to bottom; a module imports from its own layer and from those below it.
 LAYERS = (
-    ('entry points', {'cli', 'fuse', 'info', 'convert_checkpoint', 'complexity', 'benchmark',
-                      'quantize', 'node', 'cameras', 'demo', 'replay', 'replay_candidate',
-                      'replay_evaluation', 'replay_frames', 'replay_outputs', 'replay_problems',
-                      'report', 'report_page', 'live', 'bag_command', 'viewer',
-                      'viewer_page', 'engine_command', 'export_command'}),
-    ('ROS adapters', {'pairing', 'images', 'health', 'parameters', 'bag_info', 'ground_truth',
-                      'replay_pairs', 'pairs'}),
-    ('perception', {'perception', 'thermal', 'registration', 'labels', 'metrics', 'simulation',
-                    'files', 'bags', 'salvage', 'pictures', 'compare', 'replay_settings',
-                    'replay_worst', 'live_estimate', 'report_charts'}),
-    ('engines', {'engine'}),
-    ('network', {'model'}),
-    ('ground', {'resources', 'errors', 'backends', 'sizes', 'memory', 'cdr', 'mafs_ros'}),
+    (
+        "entry points",
+        {
+            "cli",
+            "fuse",
+            "info",
+            "convert_checkpoint",
+            "complexity",
+            "benchmark",
+            "quantize",
+            "node",
+            "cameras",
+            "demo",
+            "replay",
+            "replay_candidate",
+            "replay_evaluation",
+            "replay_frames",
+            "replay_outputs",
+            "replay_problems",
+            "report",
+            "report_page",
+            "live",
+            "bag_command",
+            "viewer",
+            "viewer_page",
+            "engine_command",
+            "export_command",
+        },
+    ),
+    (
+        "ROS adapters",
+        {
+            "pairing",
+            "images",
+            "health",
+            "parameters",
+            "bag_info",
+            "ground_truth",
+            "replay_pairs",
+            "pairs",
+        },
+    ),
+    (
+        "perception",
+        {
+            "perception",
+            "thermal",
+            "registration",
+            "labels",
+            "metrics",
+            "simulation",
+            "files",
+            "bags",
+            "salvage",
+            "pictures",
+            "compare",
+            "replay_settings",
+            "replay_worst",
+            "live_estimate",
+            "report_charts",
+        },
+    ),
+    ("engines", {"engine"}),
+    ("network", {"model"}),
+    ("ground", {"resources", "errors", "backends", "sizes", "memory", "cdr", "mafs_ros"}),
 )
 RANK = {module: rank for rank, (_, modules) in enumerate(LAYERS) for module in modules}
-ROS_FILES = {'node', 'pairing', 'images', 'health', 'parameters', 'cameras', 'demo', 'viewer'}
-TORCH_FILES = {'engine', 'model', 'convert_checkpoint', 'complexity', 'benchmark',
-               'quantize'}
+ROS_FILES = {"node", "pairing", "images", "health", "parameters", "cameras", "demo", "viewer"}
+TORCH_FILES = {"engine", "model", "convert_checkpoint", "complexity", "benchmark", "quantize"}
 # What Python imports -> what package.xml calls it.
-ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'python3-yaml',
-               'tqdm': 'python3-tqdm'}
+ROSDEP_KEYS = {
+    "numpy": "python3-numpy",
+    "cv2": "python3-opencv",
+    "yaml": "python3-yaml",
+    "tqdm": "python3-tqdm",
+}
 # What Python imports -> what pip calls it.
-FROM_PIP = {'torch': 'torch', 'openvino': 'openvino', 'safetensors': 'safetensors',
-            'rosbags': 'rosbags', 'fvcore': 'fvcore', 'lz4': 'lz4', 'PIL': 'pillow',
-            'backports': 'backports.zstd', 'rerun': 'rerun-sdk', 'rerun_cli': 'rerun-sdk',
-            'nncf': 'nncf', 'tensorrt': 'tensorrt-rtx',
-            'torch_tensorrt': 'torch-tensorrt-rtx'}
-NEW_IN_STDLIB = {'compression'}   # Python 3.14
+FROM_PIP = {
+    "torch": "torch",
+    "openvino": "openvino",
+    "safetensors": "safetensors",
+    "rosbags": "rosbags",
+    "fvcore": "fvcore",
+    "lz4": "lz4",
+    "PIL": "pillow",
+    "backports": "backports.zstd",
+    "rerun": "rerun-sdk",
+    "rerun_cli": "rerun-sdk",
+    "nncf": "nncf",
+    "tensorrt": "tensorrt-rtx",
+    "torch_tensorrt": "torch-tensorrt-rtx",
+}
+NEW_IN_STDLIB = {"compression"}  # Python 3.14
 
 
 def module_of(path: Path) -> str:
     """The name of a source file in LAYERS: `node`, or `engine` for all files of a folder."""
-    first = path.relative_to(ROOT / 'mafs_ros').parts[0]
-    return 'mafs_ros' if first == '__init__.py' else first.removesuffix('.py')
+    first = path.relative_to(ROOT / "mafs_ros").parts[0]
+    return "mafs_ros" if first == "__init__.py" else first.removesuffix(".py")
 
 
 def imports_of(path: Path) -> set[str]:
     """The dotted names that a file imports anywhere, in functions too."""
     names = set()
     package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = package[:len(package) - node.level + 1] if node.level else ()
+            base = package[: len(package) - node.level + 1] if node.level else ()
             origin = [*base, node.module] if node.module else base
-            names |= {'.'.join([*origin, alias.name]) for alias in node.names}
+            names |= {".".join([*origin, alias.name]) for alias in node.names}
     return names
 
 
 def own_modules(path: Path) -> set[str]:
     """The modules of LAYERS that a file imports."""
-    dotted = [name.split('.') for name in imports_of(path)]
-    return {parts[1] if len(parts) > 1 and parts[1] in RANK else 'mafs_ros'
-            for parts in dotted if parts[0] == 'mafs_ros'}
+    dotted = [name.split(".") for name in imports_of(path)]
+    return {
+        parts[1] if len(parts) > 1 and parts[1] in RANK else "mafs_ros"
+        for parts in dotted
+        if parts[0] == "mafs_ros"
+    }
 
 
 def foreign_modules(path: Path) -> set[str]:
-    tops = {name.split('.')[0] for name in imports_of(path)}
-    return tops - set(sys.stdlib_module_names) - NEW_IN_STDLIB - {
-        'mafs_ros', 'training', '__future__'}
+    tops = {name.split(".")[0] for name in imports_of(path)}
+    return (
+        tops
+        - set(sys.stdlib_module_names)
+        - NEW_IN_STDLIB
+        - {"mafs_ros", "training", "__future__"}
+    )
 
 
 def declared_package() -> Package:
-    return parse_package(str(ROOT / 'package.xml'))
+    return parse_package(str(ROOT / "package.xml"))
 
 
 # layers
+
 
 def test_every_module_has_a_layer():
     assert {module_of(path) for path in SOURCES} <= set(RANK)
 
 
-@pytest.mark.parametrize('path', SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_point_downwards(path):
     rank = RANK[module_of(path)]
     above = {module for module in own_modules(path) if RANK[module] < rank}
-    assert not above, f'{path.name} ({LAYERS[rank][0]}) imports {above} from a layer above it'
+    assert not above, f"{path.name} ({LAYERS[rank][0]}) imports {above} from a layer above it"
 
 
-@pytest.mark.parametrize('path', SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_ros_and_network_stay_where_they_belong(path):
     module = module_of(path)
-    names = {name.split('.')[0] for name in imports_of(path)}
+    names = {name.split(".")[0] for name in imports_of(path)}
     ros = {d.name for d in declared_package().exec_depends} - set(ROSDEP_KEYS.values())
     if module not in ROS_FILES:
         assert not names & ros
     if module not in TORCH_FILES:
-        assert not names & {'torch', 'openvino', 'tensorrt', 'torch_tensorrt'}
-    assert 'training' not in names
+        assert not names & {"torch", "openvino", "tensorrt", "torch_tensorrt"}
+    assert "training" not in names
 
 
 def test_the_import_reader_sees_every_form(tmp_path, monkeypatch):
-    source = tmp_path / 'mafs_ros' / 'engine' / 'x.py'
+    source = tmp_path / "mafs_ros" / "engine" / "x.py"
     source.parent.mkdir(parents=True)
-    source.write_text('import torch.nn\nfrom mafs_ros import node\nfrom ..images import a\n'
-                      'def f():\n    from . import y\n    from rclpy.node import Node\n')
-    monkeypatch.setattr(sys.modules[__name__], 'ROOT', tmp_path)
-    assert imports_of(source) == {'torch.nn', 'mafs_ros.node', 'mafs_ros.images.a',
-                                  'mafs_ros.engine.y', 'rclpy.node.Node'}
-    assert own_modules(source) == {'node', 'images', 'engine'}
-    assert foreign_modules(source) == {'torch', 'rclpy'}
+    source.write_text(
+        "import torch.nn\nfrom mafs_ros import node\nfrom ..images import a\n"
+        "def f():\n    from . import y\n    from rclpy.node import Node\n"
+    )
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    assert imports_of(source) == {
+        "torch.nn",
+        "mafs_ros.node",
+        "mafs_ros.images.a",
+        "mafs_ros.engine.y",
+        "rclpy.node.Node",
+    }
+    assert own_modules(source) == {"node", "images", "engine"}
+    assert foreign_modules(source) == {"torch", "rclpy"}
 
 
 def test_the_command_line_starts_without_heavy_imports():
-    program = ('import sys; from mafs_ros.cli import make_parser; make_parser(); '
-               'print({"torch", "cv2", "openvino", "rclpy", "numpy"} & set(sys.modules))')
-    output = subprocess.run([sys.executable, '-c', program], cwd=ROOT, check=True,
-                            capture_output=True, text=True).stdout
-    assert output.strip() == 'set()'
+    program = (
+        "import sys; from mafs_ros.cli import make_parser; make_parser(); "
+        'print({"torch", "cv2", "openvino", "rclpy", "numpy"} & set(sys.modules))'
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    assert output.strip() == "set()"
 
 
 # package.xml, setup.py
+
 
 def test_package_xml_is_valid_format_3():
     package = declared_package()
@@ -144,116 +238,148 @@ def test_package_xml_is_valid_format_3():
     package.validate(warnings)
     assert not warnings
     assert package.package_format == 3
-    assert package.get_build_type() == 'ament_python'
-    assert [str(license) for license in package.licenses] == ['Apache-2.0']
-    assert 'Apache License' in (ROOT / package.licenses[0].file).read_text(encoding='utf-8')
+    assert package.get_build_type() == "ament_python"
+    assert [str(license) for license in package.licenses] == ["Apache-2.0"]
+    assert "Apache License" in (ROOT / package.licenses[0].file).read_text(encoding="utf-8")
 
 
 def test_one_version_everywhere():
-    setup = re.search(r"version='([^']+)'", (ROOT / 'setup.py').read_text(encoding='utf-8'))
-    changelog = re.search(r'^(\d+\.\d+\.\d+) \(', (ROOT / 'CHANGELOG.rst').read_text(), re.M)
+    setup = re.search(r"version='([^']+)'", (ROOT / "setup.py").read_text(encoding="utf-8"))
+    changelog = re.search(r"^(\d+\.\d+\.\d+) \(", (ROOT / "CHANGELOG.rst").read_text(), re.M)
     assert setup and changelog
     assert {setup[1], changelog[1], declared_package().version} == {mafs_ros.__version__}
 
 
 def test_every_import_is_declared():
     declared = {d.name for d in declared_package().exec_depends}
-    pinned = {line.partition('==')[0] for path in (ROOT / 'requirements').glob('*.txt')
-              for line in path.read_text(encoding='utf-8').splitlines() if '==' in line}
-    launch_files = (ROOT / 'launch').glob('*.py')
+    pinned = {
+        line.partition("==")[0]
+        for path in (ROOT / "requirements").glob("*.txt")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "==" in line
+    }
+    launch_files = (ROOT / "launch").glob("*.py")
     for name in set().union(*map(foreign_modules, [*SOURCES, *launch_files])):
         if name in FROM_PIP:
             assert FROM_PIP[name] in pinned
         else:
-            assert ROSDEP_KEYS.get(name, name) in declared, f'{name}: not in package.xml'
+            assert ROSDEP_KEYS.get(name, name) in declared, f"{name}: not in package.xml"
 
 
 def test_every_requirement_is_pinned():
-    for path in (ROOT / 'requirements').glob('*.txt'):
-        for line in path.read_text(encoding='utf-8').splitlines():
-            assert re.match(r'(#|-r |[A-Za-z0-9._-]+==[0-9][^ ]*(; python_version .*)?$)', line), \
-                f'{path.name}: {line}'
+    for path in (ROOT / "requirements").glob("*.txt"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert re.match(r"(#|-r |[A-Za-z0-9._-]+==[0-9][^ ]*(; python_version .*)?$)", line), (
+                f"{path.name}: {line}"
+            )
 
 
-@pytest.mark.parametrize('path', sorted((ROOT / 'scripts').iterdir()), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").iterdir()), ids=lambda p: p.name)
 def test_scripts_are_executables_of_the_environment(path):
     assert stat.S_IMODE(path.stat().st_mode) & 0o111 == 0o111
-    assert path.read_bytes().startswith(b'#!/usr/bin/env python3\n')
+    assert path.read_bytes().startswith(b"#!/usr/bin/env python3\n")
 
 
 # installed
 
-@pytest.fixture(scope='module')
+
+@pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """A prefix that `pip install` made from a copy of the sources, without network."""
-    pytest.importorskip('pip')
-    source = tmp_path_factory.mktemp('source')
+    pytest.importorskip("pip")
+    source = tmp_path_factory.mktemp("source")
     for name in SHIPPED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, source / name)
-    prefix = tmp_path_factory.mktemp('prefix')
-    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index',
-                    '--no-build-isolation', '--ignore-installed', '--no-warn-script-location',
-                    '--prefix', prefix, source], check=True, cwd=prefix)
+    prefix = tmp_path_factory.mktemp("prefix")
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--no-build-isolation",
+            "--ignore-installed",
+            "--no-warn-script-location",
+            "--prefix",
+            prefix,
+            source,
+        ],
+        check=True,
+        cwd=prefix,
+    )
     return prefix
 
 
 def run_installed(prefix: Path, *command: str) -> str:
-    version = f'python{sys.version_info[0]}.{sys.version_info[1]}'
-    environment = {**os.environ, 'PYTHONPATH': str(prefix / 'lib' / version / 'site-packages')}
-    return subprocess.run(command, env=environment, cwd=prefix, check=True, capture_output=True,
-                          text=True).stdout.strip()
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    environment = {**os.environ, "PYTHONPATH": str(prefix / "lib" / version / "site-packages")}
+    return subprocess.run(
+        command, env=environment, cwd=prefix, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def test_pip_puts_everything_where_ros_looks(installed):
-    share = installed / 'share'
-    assert (share / 'ament_index/resource_index/packages/mafs_ros').is_file()
-    assert (share / 'mafs_ros/package.xml').is_file()
-    for folder in ('launch', 'config'):
-        for path in (ROOT / folder).rglob('*'):
-            if path.is_file() and path.suffix != '.pyc':
-                copy = share / 'mafs_ros' / path.relative_to(ROOT)
+    share = installed / "share"
+    assert (share / "ament_index/resource_index/packages/mafs_ros").is_file()
+    assert (share / "mafs_ros/package.xml").is_file()
+    for folder in ("launch", "config"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                copy = share / "mafs_ros" / path.relative_to(ROOT)
                 assert copy.read_bytes() == path.read_bytes()
-    assert (share / 'mafs_ros/launch/mafs.launch.py').is_file()
-    for path in (ROOT / 'scripts').iterdir():
-        assert os.access(installed / 'lib/mafs_ros' / path.name, os.X_OK)
+    assert (share / "mafs_ros/launch/mafs.launch.py").is_file()
+    for path in (ROOT / "scripts").iterdir():
+        assert os.access(installed / "lib/mafs_ros" / path.name, os.X_OK)
 
 
 def test_the_installed_package_finds_its_files(installed):
-    program = ('from mafs_ros.resources import share_path, default_weights; '
-               'print(share_path("config", "fastdds_shm.xml")); print(default_weights())')
-    found = run_installed(installed, sys.executable, '-c', program).splitlines()
-    config = (installed / 'share/mafs_ros/config').resolve()
-    assert found == [str(config / 'fastdds_shm.xml'),
-                     str(config / 'weights/mafs_lite_street.safetensors')]
+    program = (
+        "from mafs_ros.resources import share_path, default_weights; "
+        'print(share_path("config", "fastdds_shm.xml")); print(default_weights())'
+    )
+    found = run_installed(installed, sys.executable, "-c", program).splitlines()
+    config = (installed / "share/mafs_ros/config").resolve()
+    assert found == [
+        str(config / "fastdds_shm.xml"),
+        str(config / "weights/mafs_lite_street.safetensors"),
+    ]
 
 
 def test_the_installed_command_runs(installed):
-    assert run_installed(installed, str(installed / 'bin/mafs'), '--version') \
-        == f'mafs_ros {mafs_ros.__version__}'
+    assert (
+        run_installed(installed, str(installed / "bin/mafs"), "--version")
+        == f"mafs_ros {mafs_ros.__version__}"
+    )
 
 
 # resources
 
+
 def test_share_path_finds_the_checkout():
-    assert resources.share_path('package.xml') == ROOT / 'package.xml'
+    assert resources.share_path("package.xml") == ROOT / "package.xml"
 
 
 def test_share_path_finds_a_sourced_workspace(tmp_path, monkeypatch):
-    shipped = tmp_path / 'share' / 'mafs_ros' / 'config' / 'only_there.yaml'
+    shipped = tmp_path / "share" / "mafs_ros" / "config" / "only_there.yaml"
     shipped.parent.mkdir(parents=True)
     shipped.touch()
-    monkeypatch.setenv('AMENT_PREFIX_PATH', f'/nowhere{os.pathsep}{tmp_path}')
-    assert resources.share_path('config', 'only_there.yaml') == shipped
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere{os.pathsep}{tmp_path}")
+    assert resources.share_path("config", "only_there.yaml") == shipped
 
 
 def test_share_path_names_all_places_looked_at(monkeypatch):
-    monkeypatch.setenv('AMENT_PREFIX_PATH', '/opt/other')
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "/opt/other")
     with pytest.raises(FileNotFoundError) as error:
-        resources.share_path('config', 'missing.yaml')
-    for place in (ROOT / 'config/missing.yaml',
-                  Path('/opt/other/share/mafs_ros/config/missing.yaml'),
-                  Path(sys.prefix) / 'share/mafs_ros/config/missing.yaml'):
+        resources.share_path("config", "missing.yaml")
+    for place in (
+        ROOT / "config/missing.yaml",
+        Path("/opt/other/share/mafs_ros/config/missing.yaml"),
+        Path(sys.prefix) / "share/mafs_ros/config/missing.yaml",
+    ):
         assert str(place) in str(error.value)
 
 
@@ -263,26 +389,34 @@ def test_the_shipped_weights_are_small():
 
 # README, Makefile
 
+
 def test_the_readme_has_the_parameter_table_of_the_code():
     from mafs_ros.parameters import parameters_markdown
-    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
-    table = re.search(r'<!-- python3 -m mafs_ros.parameters markdown -->\n(.*?)<!-- end -->',
-                      readme, re.S)
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = re.search(
+        r"<!-- python3 -m mafs_ros.parameters markdown -->\n(.*?)<!-- end -->", readme, re.S
+    )
     assert table and table[1].strip() == parameters_markdown().strip()
 
 
 def test_files_that_the_readme_names_exist():
-    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
-    links = re.findall(r'\]\((?!https?:|#)([^)#]+)\)', readme)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)\)", readme)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_make_demo_passes_folders_with_spaces():
-    make = shutil.which('make')
+    make = shutil.which("make")
     if make is None:
-        pytest.skip('make is not installed')
-    output = subprocess.run([make, '-n', 'demo', 'RGB=my rgb', 'THERMAL=my thermal'], cwd=ROOT,
-                            check=True, capture_output=True, text=True).stdout
+        pytest.skip("make is not installed")
+    output = subprocess.run(
+        [make, "-n", "demo", "RGB=my rgb", "THERMAL=my thermal"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     assert '--rgb "my rgb"' in output and '--thermal "my thermal"' in output
-    assert '--bag' not in output
+    assert "--bag" not in output

@@ -28,7 +28,7 @@ def engine():
 
 
 def test_a_16_bit_pair_of_two_sizes(engine):
-    perception = Perception(engine, ThermalScaler('fixed', low=28000, high=30000), Registration())
+    perception = Perception(engine, ThermalScaler("fixed", low=28000, high=30000), Registration())
     rgb = np.full((48, 64, 3), 60, np.uint8)
     thermal = np.full((24, 32), 28000, np.uint16)
     thermal[:, 20:] = 31000
@@ -36,7 +36,7 @@ def test_a_16_bit_pair_of_two_sizes(engine):
     assert result.fused.shape == (48, 64, 3)
     assert result.labels.shape == result.thermal.shape == (48, 64)
     images = (result.fused, result.labels, result.thermal)
-    assert {image.dtype.name for image in images} == {'uint8'}
+    assert {image.dtype.name for image in images} == {"uint8"}
     assert (result.fused[:, :38] == 60).all()
     assert (result.fused[:, 42:] == 255).all()
     assert (result.labels[:, 42:] == 2).all()
@@ -60,10 +60,10 @@ def test_it_uses_the_stamp_the_scaler_and_the_registration(engine):
 
 
 def test_parts_may_be_replaced_while_it_runs(engine):
-    perception = Perception(engine, ThermalScaler('as_is'), Registration())
+    perception = Perception(engine, ThermalScaler("as_is"), Registration())
     rgb, thermal = np.zeros((20, 30, 3), np.uint8), np.full((20, 30), 100, np.uint8)
     assert (perception(rgb, thermal, 0.0).thermal == 100).all()
-    perception.scaler = ThermalScaler('fixed', low=0, high=100)
+    perception.scaler = ThermalScaler("fixed", low=0, high=100)
     assert (perception(rgb, thermal, 0.1).thermal == 255).all()
 
 
@@ -72,14 +72,14 @@ def test_timings(engine):
     start = time.perf_counter()
     result = perception(np.zeros((20, 30, 3), np.uint8), np.zeros((10, 15), np.uint16), 0.0)
     elapsed_ms = 1e3 * (time.perf_counter() - start)
-    assert list(result.timings_ms) == ['thermal', 'registration', 'engine']
+    assert list(result.timings_ms) == ["thermal", "registration", "engine"]
     assert min(result.timings_ms.values()) > 0
-    assert result.timings_ms['engine'] >= 2
+    assert result.timings_ms["engine"] >= 2
     assert sum(result.timings_ms.values()) <= elapsed_ms
 
 
 def test_the_engine_gets_contiguous_batches_of_one(engine):
-    perception = Perception(engine, ThermalScaler('as_is'), Registration())
+    perception = Perception(engine, ThermalScaler("as_is"), Registration())
     bgr = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     padded = np.zeros((20, 40), np.uint8)
     perception(bgr[..., ::-1], padded[:, :30], 0.0)
@@ -91,7 +91,7 @@ def test_the_engine_gets_contiguous_batches_of_one(engine):
 
 
 def test_fitting_images_are_not_copied(engine):
-    perception = Perception(engine, ThermalScaler('as_is'), Registration())
+    perception = Perception(engine, ThermalScaler("as_is"), Registration())
     rgb, thermal = np.zeros((20, 30, 3), np.uint8), np.zeros((20, 30), np.uint8)
     result = perception(rgb, thermal, 0.0)
     assert np.shares_memory(engine.calls[0][0], rgb)
@@ -100,15 +100,15 @@ def test_fitting_images_are_not_copied(engine):
 
 
 @pytest.mark.parametrize(
-    ('rgb', 'thermal', 'message'),
+    ("rgb", "thermal", "message"),
     [
-        (np.zeros((4, 5), np.uint8), None, r'rgb must be uint8 \[H,W,3\].*got uint8 \[4, 5\]'),
-        (np.zeros((4, 5, 4), np.uint8), None, r'rgb must be .*got uint8 \[4, 5, 4\]'),
-        (np.zeros((4, 5, 3), np.float32), None, r'rgb must be .*got float32 \[4, 5, 3\]'),
-        (np.zeros((0, 5, 3), np.uint8), None, r'rgb must be .*got uint8 \[0, 5, 3\]'),
-        (None, np.zeros((4, 5, 3), np.uint8), r'thermal image must be .*got uint8 \[4, 5, 3\]'),
-        (None, np.zeros((4, 5), np.int16), r'thermal image must be .*got int16 \[4, 5\]'),
-        (None, np.zeros((4, 0), np.uint16), r'thermal image must be .*got uint16 \[4, 0\]'),
+        (np.zeros((4, 5), np.uint8), None, r"rgb must be uint8 \[H,W,3\].*got uint8 \[4, 5\]"),
+        (np.zeros((4, 5, 4), np.uint8), None, r"rgb must be .*got uint8 \[4, 5, 4\]"),
+        (np.zeros((4, 5, 3), np.float32), None, r"rgb must be .*got float32 \[4, 5, 3\]"),
+        (np.zeros((0, 5, 3), np.uint8), None, r"rgb must be .*got uint8 \[0, 5, 3\]"),
+        (None, np.zeros((4, 5, 3), np.uint8), r"thermal image must be .*got uint8 \[4, 5, 3\]"),
+        (None, np.zeros((4, 5), np.int16), r"thermal image must be .*got int16 \[4, 5\]"),
+        (None, np.zeros((4, 0), np.uint16), r"thermal image must be .*got uint16 \[4, 0\]"),
     ],
 )
 def test_images_that_do_not_fit_are_named(engine, rgb, thermal, message):

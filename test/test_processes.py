@@ -63,9 +63,7 @@ def half_of_the_batch(rank: int, folder: str, logits: Tensor, labels: Tensor) ->
 
 
 @pytest.fixture(scope="module")
-def halves(
-    batch: tuple[Tensor, Tensor], tmp_path_factory: pytest.TempPathFactory
-) -> list[dict]:
+def halves(batch: tuple[Tensor, Tensor], tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     folder = tmp_path_factory.mktemp("halves")
     multiprocessing.spawn(half_of_the_batch, (str(folder), *batch), nprocs=2)
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
@@ -83,9 +81,7 @@ def test_the_mean_over_processes_is_the_loss_of_the_batch(
     assert abs(sum(alone) / 2 - value) > 1e-3, "the halves would agree by themselves"
 
 
-def test_batch_norm_takes_half_precision(
-    batch: tuple[Tensor, Tensor], halves: list[dict]
-) -> None:
+def test_batch_norm_takes_half_precision(batch: tuple[Tensor, Tensor], halves: list[dict]) -> None:
     output, variance = normalised(batch[0])
     found = [half["norm"] for half in halves]
     assert found[0][0].dtype == torch.bfloat16

@@ -72,10 +72,16 @@ def quick() -> Iterator[None]:
         return made
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(openvino_graph, "convert", once(
-            openvino_graph.convert, lambda path, *size: (path.read_bytes(), *size)))
-        patch.setattr(int8, "quantize", once(
-            int8.quantize, lambda model, pairs, kept=(): ("int8", len(pairs), *kept)))
+        patch.setattr(
+            openvino_graph,
+            "convert",
+            once(openvino_graph.convert, lambda path, *size: (path.read_bytes(), *size)),
+        )
+        patch.setattr(
+            int8,
+            "quantize",
+            once(int8.quantize, lambda model, pairs, kept=(): ("int8", len(pairs), *kept)),
+        )
         # What is faster in int8 is a matter of the machine and the moment.
         patch.setattr(int8, "slow_parts", lambda graph, model, pair: [SLOW])
         yield
@@ -86,8 +92,24 @@ def quantized(drive: Path, weights: Path) -> Path:
     """The folder that a real `mafs quantize` has left, every loss allowed."""
     pytest.importorskip("nncf", reason="nncf is not installed (requirements/quantize.txt)")
     out = weights.parent / "out"
-    assert main(["quantize", "--weights", str(weights), "--data", str(drive), "--labels",
-                 str(drive / "labels"), "--tolerance", "1", "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                "quantize",
+                "--weights",
+                str(weights),
+                "--data",
+                str(drive),
+                "--labels",
+                str(drive / "labels"),
+                "--tolerance",
+                "1",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     return out
 
 
@@ -149,8 +171,10 @@ def test_what_loses_too_much_is_refused(drive: Path, weights: Path, tmp_path: Pa
         own = tmp_path / weights.name
         shutil.copyfile(weights, own)
         int8_file(own, SIZE).write_text("of an earlier check")
-        assert main(["quantize", "--weights", str(own), "--data", str(drive),
-                     "--tolerance", "0"]) == 1
+        assert (
+            main(["quantize", "--weights", str(own), "--data", str(drive), "--tolerance", "0"])
+            == 1
+        )
     printed = capsys.readouterr()
     assert "not passed" in printed.out
     assert "no int8 model written: loses 0." in printed.err and "0 is allowed" in printed.err
@@ -171,8 +195,11 @@ def test_parts_that_int8_does_not_make_faster_are_kept(quantized: Path, monkeypa
     def operation_times(core, graph, *_) -> list[OperationTime]:
         """Twice as long in int8, but for one part, which takes half."""
         in_int8 = graph is model
-        return [OperationTime(name, "Convolution", 0.5 + in_int8 * (-0.25 if name == fast else 1))
-                for name in int8.parts(model) for _ in range(2)]
+        return [
+            OperationTime(name, "Convolution", 0.5 + in_int8 * (-0.25 if name == fast else 1))
+            for name in int8.parts(model)
+            for _ in range(2)
+        ]
 
     monkeypatch.setattr("mafs_ros.engine.openvino_counters.operation_times", operation_times)
     pair = tuple(image[0] for image in images())
@@ -323,8 +350,22 @@ def test_pairs_of_folders_are_spread_scaled_and_labelled(drive: Path) -> None:
 
 
 def test_pairs_of_a_recording_are_those_of_its_folders(drive: Path, tmp_path: Path) -> None:
-    assert main(["bag", "make", "--rgb", str(drive / "rgb"), "--thermal", str(drive / "thermal"),
-                 "--fps", "10", str(tmp_path / "bag")]) == 0
+    assert (
+        main(
+            [
+                "bag",
+                "make",
+                "--rgb",
+                str(drive / "rgb"),
+                "--thermal",
+                str(drive / "thermal"),
+                "--fps",
+                "10",
+                str(tmp_path / "bag"),
+            ]
+        )
+        == 0
+    )
     recorded, files = read_pairs(tmp_path / "bag", 4), read_pairs(drive, 4)
     assert len(recorded) == 4
     for a, b in zip(recorded, files, strict=True):

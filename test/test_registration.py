@@ -53,7 +53,7 @@ def test_identity_is_a_no_op():
     assert measured_small(thermal, (48, 64)) is thermal
 
 
-@pytest.mark.parametrize('scale', [1, -3])
+@pytest.mark.parametrize("scale", [1, -3])
 def test_points_move_as_the_homography_says(scale):
     """Whatever its scale and sign, which mean nothing in a homography."""
     registration = Registration(scale * HOMOGRAPHY)
@@ -79,7 +79,7 @@ def test_where_the_thermal_camera_sees_nothing_the_result_is_0():
     assert (warped[:, 20:] == 200).all()
 
 
-@pytest.mark.parametrize('sign', [1, -1])
+@pytest.mark.parametrize("sign", [1, -1])
 def test_points_behind_the_camera_are_not_mirrored_in(sign):
     to_thermal = np.array([[-1, 0, 30], [0, -1, 30], [-0.05, 0, 1]])  # weight below 0 from x = 20
     registration = Registration(sign * np.linalg.inv(to_thermal))
@@ -91,7 +91,7 @@ def test_points_behind_the_camera_are_not_mirrored_in(sign):
 
 
 @pytest.mark.parametrize(
-    ('thermal_size', 'rgb_size'),
+    ("thermal_size", "rgb_size"),
     [((96, 128), (96, 128)), ((48, 64), (192, 256)), ((24, 32), (48, 64))],
 )
 def test_a_homography_is_carried_over_to_other_resolutions(thermal_size, rgb_size):
@@ -114,20 +114,20 @@ def test_resolutions_may_change_while_it_runs():
 
 def test_another_shape_is_refused():
     registration = Registration(HOMOGRAPHY, thermal_size=THERMAL_SIZE, rgb_size=RGB_SIZE)
-    with pytest.raises(ValueError, match='thermal images of 64x48, got 64x40'):
+    with pytest.raises(ValueError, match="thermal images of 64x48, got 64x40"):
         registration(noise((40, 64)), RGB_SIZE)
-    with pytest.raises(ValueError, match='RGB images of 128x96, got 128x72'):
+    with pytest.raises(ValueError, match="RGB images of 128x96, got 128x72"):
         registration(noise(THERMAL_SIZE), (72, 128))
 
 
 @pytest.mark.parametrize(
-    ('homography', 'message'),
+    ("homography", "message"),
     [
-        (np.zeros((3, 3)), 'cannot be inverted'),
-        (np.ones((3, 3)), 'cannot be inverted'),
-        (np.full((3, 3), np.nan), 'finite'),
-        (np.eye(2), 'homography must be 3x3 numbers'),
-        ([['a', 0, 0], [0, 1, 0], [0, 0, 1]], 'homography must be 3x3 numbers'),
+        (np.zeros((3, 3)), "cannot be inverted"),
+        (np.ones((3, 3)), "cannot be inverted"),
+        (np.full((3, 3), np.nan), "finite"),
+        (np.eye(2), "homography must be 3x3 numbers"),
+        ([["a", 0, 0], [0, 1, 0], [0, 0, 1]], "homography must be 3x3 numbers"),
     ],
 )
 def test_impossible_homographies_are_refused(homography, message):
@@ -137,25 +137,25 @@ def test_impossible_homographies_are_refused(homography, message):
 
 def test_a_homography_without_overlap_is_refused_at_once_where_the_sizes_are_known():
     away = [[1, 0, 500], [0, 1, 0], [0, 0, 1]]
-    with pytest.raises(ValueError, match='no part of the 64x48 thermal.*is it the inverse'):
+    with pytest.raises(ValueError, match="no part of the 64x48 thermal.*is it the inverse"):
         Registration(away, thermal_size=(48, 64), rgb_size=(48, 64))
-    with pytest.raises(ValueError, match='no part of the 64x48 thermal'):
+    with pytest.raises(ValueError, match="no part of the 64x48 thermal"):
         Registration(away)(noise((48, 64)), (48, 64))
 
 
 @pytest.mark.parametrize(
-    'image',
+    "image",
     [np.zeros((4, 4), np.uint16), np.zeros((4, 4, 1), np.uint8), np.zeros((0, 4), np.uint8)],
 )
 def test_other_images_are_refused(image):
-    with pytest.raises(ValueError, match=r'uint8 \[h,w\] and not empty, got'):
+    with pytest.raises(ValueError, match=r"uint8 \[h,w\] and not empty, got"):
         Registration()(image, (8, 8))
 
 
-@pytest.mark.parametrize('size', [(0, 8), (8, -1), (8.0, 8)])
-@pytest.mark.parametrize('homography', [None, HOMOGRAPHY])
+@pytest.mark.parametrize("size", [(0, 8), (8, -1), (8.0, 8)])
+@pytest.mark.parametrize("homography", [None, HOMOGRAPHY])
 def test_impossible_sizes_are_refused(size, homography):
-    with pytest.raises(ValueError, match='two whole numbers above 0'):
+    with pytest.raises(ValueError, match="two whole numbers above 0"):
         Registration(homography)(noise((48, 64)), size)
 
 
@@ -171,7 +171,7 @@ date: 2024-05-01
 
 
 def test_load_registration(tmp_path):
-    path = tmp_path / 'registration.yaml'
+    path = tmp_path / "registration.yaml"
     path.write_text(FILE)
     registration = load_registration(path)
     assert np.allclose(registration.homography, HOMOGRAPHY)
@@ -179,28 +179,28 @@ def test_load_registration(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('text', 'message'),
+    ("text", "message"),
     [
-        ('homography: [', 'while parsing'),
-        ('- 1\n', 'expected a mapping'),
-        ('homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]', 'lacks rgb_size, thermal_size'),
-        (FILE.replace('1.95', 'one'), '3x3 numbers'),
-        (FILE.replace('1.95', '.inf'), 'finite'),
-        (FILE.replace('{width: 64, height: 48}', '[64, 48]'), r'thermal_size must be \{width'),
-        (FILE.replace('height: 48', 'height: tall'), 'two whole numbers'),
-        (FILE.replace('6.0', '600'), 'no part of the 64x48 thermal'),
+        ("homography: [", "while parsing"),
+        ("- 1\n", "expected a mapping"),
+        ("homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]", "lacks rgb_size, thermal_size"),
+        (FILE.replace("1.95", "one"), "3x3 numbers"),
+        (FILE.replace("1.95", ".inf"), "finite"),
+        (FILE.replace("{width: 64, height: 48}", "[64, 48]"), r"thermal_size must be \{width"),
+        (FILE.replace("height: 48", "height: tall"), "two whole numbers"),
+        (FILE.replace("6.0", "600"), "no part of the 64x48 thermal"),
     ],
 )
 def test_errors_of_a_file_name_it(tmp_path, text, message):
-    path = tmp_path / 'registration.yaml'
+    path = tmp_path / "registration.yaml"
     path.write_text(text)
-    with pytest.raises(ValueError, match=f'registration.yaml: .*{message}'):
+    with pytest.raises(ValueError, match=f"registration.yaml: .*{message}"):
         load_registration(path)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='nowhere.yaml'):
-        load_registration(tmp_path / 'nowhere.yaml')
+    with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
+        load_registration(tmp_path / "nowhere.yaml")
 
 
 RGB_K = [600, 0, 320, 0, 610, 240, 0, 0, 1]
@@ -230,24 +230,24 @@ def test_cameras_hold_at_one_depth_alone():
 
 
 @pytest.mark.parametrize(
-    ('change', 'message'),
+    ("change", "message"),
     [
-        ({'rgb_k': np.zeros(9)}, 'rgb_k must be.*not calibrated'),
-        ({'thermal_k': [1, 2, 3]}, 'thermal_k must be 3x3 numbers'),
-        ({'rotation': 2 * np.eye(3)}, 'must be a rotation matrix'),
-        ({'rotation': np.diag([1, 1, -1])}, 'must be a rotation matrix'),
-        ({'translation': [0, np.nan, 0]}, 'translation must be finite'),
-        ({'plane_depth_m': 0}, 'plane_depth_m must be above 0, got 0'),
-        ({'thermal_size': (256, 320)}, 'both the thermal and the RGB'),
+        ({"rgb_k": np.zeros(9)}, "rgb_k must be.*not calibrated"),
+        ({"thermal_k": [1, 2, 3]}, "thermal_k must be 3x3 numbers"),
+        ({"rotation": 2 * np.eye(3)}, "must be a rotation matrix"),
+        ({"rotation": np.diag([1, 1, -1])}, "must be a rotation matrix"),
+        ({"translation": [0, np.nan, 0]}, "translation must be finite"),
+        ({"plane_depth_m": 0}, "plane_depth_m must be above 0, got 0"),
+        ({"thermal_size": (256, 320)}, "both the thermal and the RGB"),
     ],
 )
 def test_impossible_calibrations_are_refused(change, message):
     calibration = {
-        'rgb_k': RGB_K,
-        'thermal_k': THERMAL_K,
-        'rotation': rotation(),
-        'translation': TRANSLATION,
-        'plane_depth_m': 8.0,
+        "rgb_k": RGB_K,
+        "thermal_k": THERMAL_K,
+        "rotation": rotation(),
+        "translation": TRANSLATION,
+        "plane_depth_m": 8.0,
     }
     with pytest.raises(ValueError, match=message):
         registration_from_cameras(**(calibration | change))

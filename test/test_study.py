@@ -242,9 +242,7 @@ def test_a_run_that_was_left_behind_keeps_the_folder_locked(tmp_path: Path) -> N
         pass
 
 
-def test_the_program_says_what_failed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_program_says_what_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A whole study in one run, whose process finds no data."""
     file, out = tmp_path / "mine.yaml", tmp_path / "out"
     file.write_text(

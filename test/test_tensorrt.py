@@ -64,9 +64,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path
 @pytest.mark.tensorrt
 @pytest.mark.timeout(900)
 @needs_rtx
-@pytest.mark.parametrize(
-    "preset", ["mafs-lite", pytest.param("mafs", marks=needs_torch_tensorrt)]
-)
+@pytest.mark.parametrize("preset", ["mafs-lite", pytest.param("mafs", marks=needs_torch_tensorrt)])
 @every_precision
 @every_size
 def test_tensorrt_parses_the_onnx_file_and_builds(
@@ -209,9 +207,7 @@ def test_an_engine_is_kept_for_one_gpu_and_precision(
         return f"{precision} {shape}".encode()
 
     monkeypatch.setattr(module, "build_plan", build_plan)
-    monkeypatch.setattr(
-        module, "CompiledGraph", lambda plan, shape: lambda *images: (plan, shape)
-    )
+    monkeypatch.setattr(module, "CompiledGraph", lambda plan, shape: lambda *images: (plan, shape))
     monkeypatch.setattr(torch.nn.Module, "cuda", lambda graph: graph)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     images = np.zeros((1, 32, 64, 3), np.uint8), np.zeros((1, 32, 64), np.uint8)

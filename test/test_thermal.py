@@ -27,8 +27,8 @@ def test_percentile_takes_the_range_of_the_first_image():
     assert np.abs(scaled[0, 79:81] - 127.5).max() <= 1
 
 
-@pytest.mark.parametrize('rate', [10, 30])
-@pytest.mark.parametrize('columns', [20, 60])
+@pytest.mark.parametrize("rate", [10, 30])
+@pytest.mark.parametrize("columns", [20, 60])
 def test_a_hot_object_does_not_change_the_background(rate, columns):
     """It enters, stays for 30 s and leaves: no background pixel changes by 2 levels an image."""
     scaler = ThermalScaler()
@@ -75,7 +75,7 @@ def test_without_a_time_constant_every_image_has_its_own_range():
 
 
 @pytest.mark.parametrize(
-    ('image', 'stamp'),
+    ("image", "stamp"),
     [
         (scene(20), -0.1),  # a bag that loops
         (scene(20), 10.1),  # a pause of more than 5 time constants
@@ -109,32 +109,32 @@ def test_a_repeated_stamp_keeps_the_range():
 
 
 @pytest.mark.parametrize(
-    ('dtype', 'level', 'noise'),
+    ("dtype", "level", "noise"),
     [(np.uint8, 100, 1), (np.uint16, 29000, 5), (np.float32, 290, 0.05)],
 )
 def test_a_flat_image_is_not_spread(dtype, level, noise):
     rng = np.random.default_rng(0)
     flat = np.full((120, 160), level, dtype)
-    assert np.abs(ThermalScaler('percentile')(flat, 0.0) - 127.5).max() <= 1
+    assert np.abs(ThermalScaler("percentile")(flat, 0.0) - 127.5).max() <= 1
     noisy = (level + rng.normal(0, noise, flat.shape)).astype(dtype)
-    assert ThermalScaler('percentile')(noisy, 0.0).std() < 20
+    assert ThermalScaler("percentile")(noisy, 0.0).std() < 20
 
 
 def test_fixed_range_in_counts():
-    scaler = ThermalScaler('fixed', low=100, high=355)
+    scaler = ThermalScaler("fixed", low=100, high=355)
     image = np.array([[0, 100, 101, 228, 355, 65535]], np.uint16)
     assert scaler(image, 0.0).tolist() == [[0, 0, 1, 128, 255, 255]]
     assert scaler.range == (100, 355)
 
 
 def test_fixed_range_of_an_8_bit_image():
-    scaler = ThermalScaler('fixed', low=50, high=101)
+    scaler = ThermalScaler("fixed", low=50, high=101)
     image = np.array([[0, 50, 51, 101, 255]], np.uint8)
     assert scaler(image, 0.0).tolist() == [[0, 0, 5, 255, 255]]
 
 
 @pytest.mark.parametrize(
-    ('image', 'kelvin_per_count'),
+    ("image", "kelvin_per_count"),
     [
         (np.array([[27315, 29865]], np.uint16), 0.01),
         (np.array([[2732, 2986]], np.uint16), 0.1),
@@ -143,29 +143,29 @@ def test_fixed_range_of_an_8_bit_image():
 )
 def test_fixed_range_in_kelvin(image, kelvin_per_count):
     scaler = ThermalScaler(
-        'fixed', low=273.15, high=298.65, unit='kelvin', kelvin_per_count=kelvin_per_count
+        "fixed", low=273.15, high=298.65, unit="kelvin", kelvin_per_count=kelvin_per_count
     )
     assert np.abs(scaler(image, 0.0) - np.array([[0, 255]])).max() <= 1
 
 
 def test_as_is_returns_the_image():
     image = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert ThermalScaler('as_is')(image, 0.0) is image
+    assert ThermalScaler("as_is")(image, 0.0) is image
 
 
-@pytest.mark.parametrize('dtype', [np.uint16, np.float32])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_as_is_refuses_more_than_8_bit_and_says_what_to_do(dtype):
-    with pytest.raises(ValueError, match=f'8-bit images, got {dtype.__name__}: set it to perc'):
-        ThermalScaler('as_is')(np.zeros((3, 4), dtype), 0.0)
+    with pytest.raises(ValueError, match=f"8-bit images, got {dtype.__name__}: set it to perc"):
+        ThermalScaler("as_is")(np.zeros((3, 4), dtype), 0.0)
 
 
 def test_kelvin_needs_more_than_8_bit():
-    scaler = ThermalScaler('fixed', low=273, high=300, unit='kelvin')
-    with pytest.raises(ValueError, match='needs 16-bit or float images, got uint8'):
+    scaler = ThermalScaler("fixed", low=273, high=300, unit="kelvin")
+    with pytest.raises(ValueError, match="needs 16-bit or float images, got uint8"):
         scaler(np.zeros((3, 4), np.uint8), 0.0)
 
 
-@pytest.mark.parametrize('mode', ['percentile', 'fixed'])
+@pytest.mark.parametrize("mode", ["percentile", "fixed"])
 def test_values_that_are_no_numbers(mode):
     image = np.linspace(280, 300, 20_000, dtype=np.float32).reshape(100, 200)
     image[0, :3] = math.nan, math.inf, -math.inf
@@ -180,13 +180,13 @@ def test_an_image_without_any_number_is_refused_and_keeps_the_range():
     scaler = ThermalScaler()
     scaler(np.linspace(280, 300, 200, dtype=np.float32).reshape(10, 20), 0.0)
     before = scaler.range
-    with pytest.raises(ValueError, match='no finite value'):
+    with pytest.raises(ValueError, match="no finite value"):
         scaler(np.full((10, 20), math.nan, np.float32), 0.1)
     assert scaler.range == before
 
 
 @pytest.mark.parametrize(
-    'image',
+    "image",
     [
         np.zeros((3, 4, 1), np.uint8),
         np.zeros((0, 4), np.uint16),
@@ -194,24 +194,24 @@ def test_an_image_without_any_number_is_refused_and_keeps_the_range():
         np.zeros((3, 4)),
     ],
 )
-@pytest.mark.parametrize('mode', ['percentile', 'fixed', 'as_is'])
+@pytest.mark.parametrize("mode", ["percentile", "fixed", "as_is"])
 def test_other_images_are_refused(image, mode):
-    with pytest.raises(ValueError, match=rf'got {image.dtype} \[{image.shape[0]}, 4'):
+    with pytest.raises(ValueError, match=rf"got {image.dtype} \[{image.shape[0]}, 4"):
         ThermalScaler(mode)(image, 0.0)
 
 
 @pytest.mark.parametrize(
-    ('settings', 'message'),
+    ("settings", "message"),
     [
-        ({'mode': 'agc'}, "auto, percentile, fixed, as_is; got 'agc'"),
-        ({'unit': 'celsius'}, "counts, kelvin; got 'celsius'"),
-        ({'mode': 'fixed', 'low': 5, 'high': 5}, 'low 5, high 5'),
-        ({'low': math.nan}, 'low nan'),
-        ({'kelvin_per_count': 0}, 'above 0, got 0'),
-        ({'percentiles': (99, 1)}, r'got \(99, 1\)'),
-        ({'percentiles': (0, 101)}, r'got \(0, 101\)'),
-        ({'time_constant_s': -1}, 'got -1'),
-        ({'time_constant_s': math.nan}, 'got nan'),
+        ({"mode": "agc"}, "auto, percentile, fixed, as_is; got 'agc'"),
+        ({"unit": "celsius"}, "counts, kelvin; got 'celsius'"),
+        ({"mode": "fixed", "low": 5, "high": 5}, "low 5, high 5"),
+        ({"low": math.nan}, "low nan"),
+        ({"kelvin_per_count": 0}, "above 0, got 0"),
+        ({"percentiles": (99, 1)}, r"got \(99, 1\)"),
+        ({"percentiles": (0, 101)}, r"got \(0, 101\)"),
+        ({"time_constant_s": -1}, "got -1"),
+        ({"time_constant_s": math.nan}, "got nan"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):
@@ -225,9 +225,9 @@ def test_strided_and_big_endian_images():
     padded = np.zeros((120, 200), np.uint16)
     padded[:, :160] = image
     assert (ThermalScaler()(padded[:, :160], 0.0) == expected).all()
-    assert (ThermalScaler()(image.astype('>u2'), 0.0) == expected).all()
+    assert (ThermalScaler()(image.astype(">u2"), 0.0) == expected).all()
     celsius = image / 100 - 273.15
-    native, swapped = (ThermalScaler()(celsius.astype(t), 0.0) for t in ('=f4', '>f4'))
+    native, swapped = (ThermalScaler()(celsius.astype(t), 0.0) for t in ("=f4", ">f4"))
     assert (native == swapped).all()
 
 

@@ -85,9 +85,7 @@ class Augmentation:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share in 0..1, got {getattr(self, name)}")
         if self.blur < 0 or self.noise < 0:
-            raise ValueError(
-                f"blur and noise must be 0 or more, got {self.blur} and {self.noise}"
-            )
+            raise ValueError(f"blur and noise must be 0 or more, got {self.blur} and {self.noise}")
 
 
 NONE = Augmentation(crop=None, flips=("none",), rotate=False)

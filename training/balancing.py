@@ -157,9 +157,7 @@ class AlphaFairDwa(DynamicWeightAverage):
         return self._weighted(values ** (1 - self.alpha) / (1 - self.alpha))
 
 
-def make_balancing(
-    name: str, options: Mapping[str, float], tasks: Sequence[str]
-) -> nn.Module:
+def make_balancing(name: str, options: Mapping[str, float], tasks: Sequence[str]) -> nn.Module:
     """The balancing of a recipe (`Stage2.balancing`) with its options, for these tasks.
 
     Raises ValueError for options that it does not have.

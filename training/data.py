@@ -1,6 +1,6 @@
 """Check a copy of a data set (training/check_data.py).
 
-    python -m training.data ROOT [--kind KIND] [--table TABLE]
+python -m training.data ROOT [--kind KIND] [--table TABLE]
 """
 
 from __future__ import annotations

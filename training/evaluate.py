@@ -308,9 +308,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--labels", default="network", choices=LABELLINGS, help="labelling; default: network"
     )
-    parser.add_argument(
-        "--dead", action="store_true", help="rows of IoU with either image black"
-    )
+    parser.add_argument("--dead", action="store_true", help="rows of IoU with either image black")
     parser.add_argument("--classes", help="class table of the labels; default: the data set's")
     parser.add_argument("--count", type=int, default=50, help="pairs of the simulation")
     parser.add_argument("--name", help="of the row in the tables")

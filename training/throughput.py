@@ -139,9 +139,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run() -> None:
         recipe = recipe_of(args)
         seconds = measure(recipe, data_folders(args.data), args.rounds, args.steps)
-        batch, medians = recipe.stage2.optimisation.batch, {
-            name: statistics.median(values) for name, values in seconds.items()
-        }
+        batch, medians = (
+            recipe.stage2.optimisation.batch,
+            {name: statistics.median(values) for name, values in seconds.items()},
+        )
         for name, median in medians.items():
             print(
                 f"{name:8} {batch / median:6.2f} images/s, {medians['plain'] / median:.2f} times "

@@ -53,29 +53,60 @@ def add_parser(commands) -> None:
         "from camera to picture.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--presets", nargs="+", type=preset_and_size, metavar="NAME[:WxH]",
-                        default=[("mafs-lite", None)], help="a slow one may be given with a size: "
-                        "it is measured at that alone, with one camera; default: mafs-lite")
+    parser.add_argument(
+        "--presets",
+        nargs="+",
+        type=preset_and_size,
+        metavar="NAME[:WxH]",
+        default=[("mafs-lite", None)],
+        help="a slow one may be given with a size: "
+        "it is measured at that alone, with one camera; default: mafs-lite",
+    )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="a model file instead")
     parser.add_argument("--sizes", nargs="+", type=image_size, default=[(480, 640)], metavar="WxH")
-    parser.add_argument("--engines", nargs="+", metavar="NAME[:PRECISION]",
-                        help="such as openvino:bf16; default: all that there are")
-    parser.add_argument("--cameras", nargs="+", type=int, default=[1], metavar="N",
-                        help="pairs in one call; default: 1")
+    parser.add_argument(
+        "--engines",
+        nargs="+",
+        metavar="NAME[:PRECISION]",
+        help="such as openvino:bf16; default: all that there are",
+    )
+    parser.add_argument(
+        "--cameras",
+        nargs="+",
+        type=int,
+        default=[1],
+        metavar="N",
+        help="pairs in one call; default: 1",
+    )
     parser.add_argument("--rounds", type=int, default=20, help="default: 20")
-    parser.add_argument("--limit-s", type=float, default=120, metavar="S",
-                        help="time for the rounds of one preset, size and number of cameras, "
-                        f"of which at least {LEAST_ROUNDS} are made; default: 120")
+    parser.add_argument(
+        "--limit-s",
+        type=float,
+        default=120,
+        metavar="S",
+        help="time for the rounds of one preset, size and number of cameras, "
+        f"of which at least {LEAST_ROUNDS} are made; default: 120",
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads")
-    parser.add_argument("--profile", action="store_true",
-                        help="also the time of each module in OpenVINO's fastest precision")
-    parser.add_argument("--node", type=float, metavar="HZ",
-                        help="also the node with simulated cameras at this rate (needs ROS 2)")
-    parser.add_argument("--node-seconds", type=float, default=60, metavar="S",
-                        help="default: 60")
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="also the time of each module in OpenVINO's fastest precision",
+    )
+    parser.add_argument(
+        "--node",
+        type=float,
+        metavar="HZ",
+        help="also the node with simulated cameras at this rate (needs ROS 2)",
+    )
+    parser.add_argument("--node-seconds", type=float, default=60, metavar="S", help="default: 60")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the report here")
-    parser.add_argument("--render", type=Path, metavar="JSON",
-                        help="measure nothing, make the report of an earlier benchmark.json")
+    parser.add_argument(
+        "--render",
+        type=Path,
+        metavar="JSON",
+        help="measure nothing, make the report of an earlier benchmark.json",
+    )
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
@@ -107,8 +138,11 @@ def run(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """End with a usage error where a number is impossible."""
-    for name, value, least in (("rounds", args.rounds, 1), ("cameras", min(args.cameras), 1),
-                               ("node-seconds", args.node_seconds, 1)):
+    for name, value, least in (
+        ("rounds", args.rounds, 1),
+        ("cameras", min(args.cameras), 1),
+        ("node-seconds", args.node_seconds, 1),
+    ):
         if value < least:
             args.usage_error(f"--{name}: got {value:g}, expected at least {least}")
     if args.node is not None and not 0.1 <= args.node <= 1000:
@@ -123,15 +157,19 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {
         "machine": machine(),
         "arguments": {"rounds": args.rounds, "threads": args.threads},
-        "results": [], "skipped": [], "profiles": [], "node": None,
+        "results": [],
+        "skipped": [],
+        "profiles": [],
+        "node": None,
     }
     note("peak of this CPU")
     report["peak_gflops"] = peak.measure(args.threads)
     with tempfile.TemporaryDirectory(prefix="mafs_benchmark") as scratch:
         for preset, weights in models(args, Path(scratch)).items():
             own_size = dict(args.presets).get(preset)
-            for size, cameras in [(own_size, 1)] if own_size else product(
-                    args.sizes, args.cameras):
+            for size, cameras in (
+                [(own_size, 1)] if own_size else product(args.sizes, args.cameras)
+            ):
                 series = Series(preset, weights, size, cameras, args, Path(scratch))
                 results, skipped = series.measure(engines, set(args.engines or ()))
                 report["results"] += results
@@ -148,16 +186,22 @@ def chosen_engines(given: list[str] | None) -> list[str]:
     from mafs_ros.engine import PRECISIONS, BackendError, available_backends
 
     names = []
-    there = [name for name, version in available_backends().items()
-             if not version.startswith("not available")]
+    there = [
+        name
+        for name, version in available_backends().items()
+        if not version.startswith("not available")
+    ]
     for engine in given or there:
         backend, _, precision = engine.partition(":")
         if backend not in PRECISIONS:
-            raise BackendError(f"unknown backend {backend!r}: choose one of "
-                               f"{', '.join(PRECISIONS)}")
+            raise BackendError(
+                f"unknown backend {backend!r}: choose one of {', '.join(PRECISIONS)}"
+            )
         if precision and precision not in PRECISIONS[backend]:
-            raise BackendError(f"backend {backend!r} has no precision {precision!r}: choose one "
-                               f"of {', '.join(PRECISIONS[backend])}")
+            raise BackendError(
+                f"backend {backend!r} has no precision {precision!r}: choose one "
+                f"of {', '.join(PRECISIONS[backend])}"
+            )
         precisions = [precision] if precision else PRECISIONS[backend]
         names += [f"{backend}:{name}" for name in precisions]
     return names
@@ -175,8 +219,10 @@ def models(args: argparse.Namespace, scratch: Path) -> dict[str, Path]:
     if args.weights:
         found = {read_info(args.weights).preset: args.weights}
     else:
-        found = {preset: shipped if preset == read_info(shipped).preset else None
-                 for preset, _ in args.presets}
+        found = {
+            preset: shipped if preset == read_info(shipped).preset else None
+            for preset, _ in args.presets
+        }
     copies = {}
     for preset, weights in found.items():
         if weights is None:
@@ -207,8 +253,15 @@ def random_weights(preset: str, folder: Path) -> Path:
 class Series:
     """All engines on one network, size and number of cameras."""
 
-    def __init__(self, preset: str, weights: Path, size: tuple[int, int], cameras: int,
-                 args: argparse.Namespace, scratch: Path) -> None:
+    def __init__(
+        self,
+        preset: str,
+        weights: Path,
+        size: tuple[int, int],
+        cameras: int,
+        args: argparse.Namespace,
+        scratch: Path,
+    ) -> None:
         self.preset, self.weights, self.size, self.cameras = preset, weights, size, cameras
         self.args, self.scratch = args, scratch
         self.title = f"{preset} {size[1]}x{size[0]}" + f", {cameras} cameras" * (cameras > 1)
@@ -232,23 +285,38 @@ class Series:
                     if engine in named:
                         raise BenchmarkError(f"{engine}, {self.title}: {error}") from error
                     note(f"skipped {engine}: {error}")
-                    skipped.append({"preset": self.preset, "engine": engine,
-                                    "size": list(self.size), "reason": str(error)})
+                    skipped.append(
+                        {
+                            "preset": self.preset,
+                            "engine": engine,
+                            "size": list(self.size),
+                            "reason": str(error),
+                        }
+                    )
             times = self.rounds(workers)
         return self.results(workers, first_s, times), skipped
 
     def start(self, engine: str, stack: ExitStack) -> Worker:
         note(f"{self.title}: starting {engine}")
-        worker = Worker(Job(engine, str(self.weights), *self.size, self.cameras, self.args.threads,
-                            "" if engine == EAGER else str(self.cache(engine))))
+        worker = Worker(
+            Job(
+                engine,
+                str(self.weights),
+                *self.size,
+                self.cameras,
+                self.args.threads,
+                "" if engine == EAGER else str(self.cache(engine)),
+            )
+        )
         stack.callback(worker.close)
         return worker
 
     def cache(self, engine: str) -> Path:
         """A folder of its own, so that its first start is one."""
         height, width = self.size
-        return (self.scratch / "cache"
-                / f"{self.preset}-{width}x{height}-{engine.replace(':', '-')}")
+        return (
+            self.scratch / "cache" / f"{self.preset}-{width}x{height}-{engine.replace(':', '-')}"
+        )
 
     def rounds(self, workers: dict[str, Worker]) -> dict[str, list[list[float]]]:
         """Milliseconds by engine and round; each engine has its turn in each round."""
@@ -264,28 +332,42 @@ class Series:
                 times[engine].append(worker.turn())
         return times
 
-    def results(self, workers: dict[str, Worker], first_s: dict[str, float],
-                times: dict[str, list[list[float]]]) -> list[dict[str, Any]]:
+    def results(
+        self,
+        workers: dict[str, Worker],
+        first_s: dict[str, float],
+        times: dict[str, list[list[float]]],
+    ) -> list[dict[str, Any]]:
         import numpy as np
 
         gflop = self.cameras * (workers[EAGER].facts.gflop or 0.0)
-        medians = {engine: statistics.median(chain.from_iterable(turns))
-                   for engine, turns in times.items()}
+        medians = {
+            engine: statistics.median(chain.from_iterable(turns))
+            for engine, turns in times.items()
+        }
         rows = []
         for engine, turns in times.items():
             facts, median = workers[engine].facts, medians[engine]
             values = list(chain.from_iterable(turns))
-            rows.append({
-                "preset": self.preset, "size": list(self.size), "engine": engine,
-                "cameras": self.cameras, "description": facts.description,
-                "rounds": len(turns), "calls": len(values), "median_ms": median,
-                "p95_ms": float(np.percentile(values, 95)),
-                "ratio_to_eager": medians[EAGER] / median,
-                "gflop": gflop, "gflops": 1000 * gflop / median,
-                "rss_mb": facts.rss_mb,
-                "first_start_s": first_s.get(engine, facts.load_s + facts.build_s),
-                "start_s": facts.load_s + facts.build_s,
-            })
+            rows.append(
+                {
+                    "preset": self.preset,
+                    "size": list(self.size),
+                    "engine": engine,
+                    "cameras": self.cameras,
+                    "description": facts.description,
+                    "rounds": len(turns),
+                    "calls": len(values),
+                    "median_ms": median,
+                    "p95_ms": float(np.percentile(values, 95)),
+                    "ratio_to_eager": medians[EAGER] / median,
+                    "gflop": gflop,
+                    "gflops": 1000 * gflop / median,
+                    "rss_mb": facts.rss_mb,
+                    "first_start_s": first_s.get(engine, facts.load_s + facts.build_s),
+                    "start_s": facts.load_s + facts.build_s,
+                }
+            )
         return rows
 
     def make_int8(self) -> None:
@@ -302,8 +384,14 @@ class Series:
         from mafs_ros.quantize import unchecked_record
 
         graph, pairs = convert(self.weights, *self.size), simulated_pairs(self.size)
-        kept: list[str] | None = next((check.facts["precisions"]["int8"].get("kept", [])
-                     for check in checks.values() if "int8" in check.passed), None)
+        kept: list[str] | None = next(
+            (
+                check.facts["precisions"]["int8"].get("kept", [])
+                for check in checks.values()
+                if "int8" in check.passed
+            ),
+            None,
+        )
         if kept is None:
             kept = int8.slow_parts(graph, int8.quantize(graph, pairs), pairs[0])
         model = int8.quantize(graph, pairs, kept)
@@ -316,16 +404,26 @@ class Series:
         """The modules' times in the fastest of OpenVINO's precisions, if one was measured."""
         from mafs_ros.benchmark.layers import profile
 
-        times = {row["engine"]: row["median_ms"] for row in results
-                 if row["cameras"] == 1 and row["engine"].startswith("openvino:")}
+        times = {
+            row["engine"]: row["median_ms"]
+            for row in results
+            if row["cameras"] == 1 and row["engine"].startswith("openvino:")
+        }
         if not times:
             return []
         engine = min(times, key=lambda name: times[name])
         note(f"{self.title}: profile of {engine}")
         _, _, precision = engine.partition(":")
-        return [{"preset": self.preset, "size": list(self.size), "engine": engine,
-                 **profile(self.weights, self.size, precision, self.args.threads,
-                           self.cache(engine))}]
+        return [
+            {
+                "preset": self.preset,
+                "size": list(self.size),
+                "engine": engine,
+                **profile(
+                    self.weights, self.size, precision, self.args.threads, self.cache(engine)
+                ),
+            }
+        ]
 
 
 def simulated_pairs(size: tuple[int, int]) -> list[tuple[Any, Any]]:
@@ -356,8 +454,18 @@ def measure_node(rate_hz: float, seconds: float, parameters: dict[str, Any]) -> 
     """
     note(f"the node, {rate_hz:g} Hz for {seconds:g} s")
     with tempfile.TemporaryDirectory(prefix="mafs_benchmark") as folder:
-        command = [sys.executable, "-m", "mafs_ros.demo", "--rate", str(rate_hz), "--frames",
-                   str(round(rate_hz * seconds)), "--no-pictures", "--out", folder]
+        command = [
+            sys.executable,
+            "-m",
+            "mafs_ros.demo",
+            "--rate",
+            str(rate_hz),
+            "--frames",
+            str(round(rate_hz * seconds)),
+            "--no-pictures",
+            "--out",
+            folder,
+        ]
         for name, value in parameters.items():
             command += ["-p", f"{name}:={value}"]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -365,7 +473,8 @@ def measure_node(rate_hz: float, seconds: float, parameters: dict[str, Any]) -> 
             lines = done.stderr.strip().splitlines()
             raise BenchmarkError(f"the node: {lines[-1] if lines else 'ended without a word'}")
         summary: dict[str, Any] = json.loads(
-            (Path(folder) / "summary.json").read_text(encoding="utf-8"))
+            (Path(folder) / "summary.json").read_text(encoding="utf-8")
+        )
     summary.pop("files", None)
     summary["weights"] = Path(summary["weights"]).name
     return summary
@@ -377,8 +486,11 @@ def machine() -> dict[str, Any]:
     from mafs_ros.info import cpu_name, libraries
 
     return {
-        "cpu": cpu_name(), "threads": os.cpu_count(), "system": platform.platform(),
-        "load_at_start": os.getloadavg()[0], "date": time.strftime("%Y-%m-%d"),
+        "cpu": cpu_name(),
+        "threads": os.cpu_count(),
+        "system": platform.platform(),
+        "load_at_start": os.getloadavg()[0],
+        "date": time.strftime("%Y-%m-%d"),
         "versions": {"mafs_ros": __version__, "python": platform.python_version(), **libraries()},
     }
 

@@ -56,7 +56,10 @@ def chain(*, int8: bool) -> Any:
         value = ops.convolution(
             rounded(value, 0.0, 4.0, 256),
             rounded(ops.constant(weight.astype(np.float32)), -0.1, 0.1, 255),
-            [1, 1], [1, 1], [1, 1], [1, 1],
+            [1, 1],
+            [1, 1],
+            [1, 1],
+            [1, 1],
         )
         value = ops.relu(value)
     return openvino.Model([value], [image], "peak")

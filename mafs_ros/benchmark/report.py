@@ -8,8 +8,20 @@ from typing import Any
 
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 200, 24, 48
-COLOURS = ("#6e7781", "#0969da", "#1a7f37", "#cf222e", "#9a6700", "#8250df", "#bf3989", "#0e7c86",
-           "#24292f", "#d4a72c", "#54aeff", "#7c4a1e")
+COLOURS = (
+    "#6e7781",
+    "#0969da",
+    "#1a7f37",
+    "#cf222e",
+    "#9a6700",
+    "#8250df",
+    "#bf3989",
+    "#0e7c86",
+    "#24292f",
+    "#d4a72c",
+    "#54aeff",
+    "#7c4a1e",
+)
 PROFILE_ROWS = 25
 # In the order in which they pass; as the demo's summary calls them.
 NODE_STEPS = {
@@ -40,8 +52,14 @@ change the time. No TensorRT engine has been run on a GPU.
 def markdown(report: dict[str, Any]) -> str:
     """The whole report."""
     parts = [
-        INTRODUCTION, machine(report), engines(report), cameras(report), skipped(report),
-        growth(report), node(report["node"]), *map(profile, report["profiles"]),
+        INTRODUCTION,
+        machine(report),
+        engines(report),
+        cameras(report),
+        skipped(report),
+        growth(report),
+        node(report["node"]),
+        *map(profile, report["profiles"]),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -60,17 +78,38 @@ def machine(report: dict[str, Any]) -> str:
 def engines(report: dict[str, Any]) -> str:
     rows = [
         [
-            row["preset"], size(row), row["engine"], f"{row['median_ms']:.1f}",
-            f"{row['p95_ms']:.1f}", f"{row['ratio_to_eager']:.2f}", f"{row['gflops']:.0f}",
-            share_of_peak(row, report["peak_gflops"]), f"{row['rss_mb']:.0f}",
-            f"{row['first_start_s']:.1f}", f"{row['start_s']:.1f}", str(row["calls"]),
+            row["preset"],
+            size(row),
+            row["engine"],
+            f"{row['median_ms']:.1f}",
+            f"{row['p95_ms']:.1f}",
+            f"{row['ratio_to_eager']:.2f}",
+            f"{row['gflops']:.0f}",
+            share_of_peak(row, report["peak_gflops"]),
+            f"{row['rss_mb']:.0f}",
+            f"{row['first_start_s']:.1f}",
+            f"{row['start_s']:.1f}",
+            str(row["calls"]),
         ]
-        for row in report["results"] if row["cameras"] == 1
+        for row in report["results"]
+        if row["cameras"] == 1
     ]
     if not rows:
         return ""
-    head = ["preset", "size", "engine", "median ms", "p95 ms", "times eager", "GFLOP/s",
-            "of peak", "RSS MB", "first start s", "start s", "calls"]
+    head = [
+        "preset",
+        "size",
+        "engine",
+        "median ms",
+        "p95 ms",
+        "times eager",
+        "GFLOP/s",
+        "of peak",
+        "RSS MB",
+        "first start s",
+        "start s",
+        "calls",
+    ]
     chart = "\n![Median time over image size](performance.svg)\n"
     return f"## Engines\n\n{table(head, rows)}{chart}"
 
@@ -86,19 +125,37 @@ def cameras(report: dict[str, Any]) -> str:
     if not several:
         return ""
     rows = [
-        [row["preset"], size(row), row["engine"], str(row["cameras"]),
-         f"{row['median_ms']:.1f}", f"{row['median_ms'] / row['cameras']:.1f}",
-         f"{row['p95_ms']:.1f}", f"{row['ratio_to_eager']:.2f}"]
-        for row in report["results"] if (row["preset"], size(row)) in several
+        [
+            row["preset"],
+            size(row),
+            row["engine"],
+            str(row["cameras"]),
+            f"{row['median_ms']:.1f}",
+            f"{row['median_ms'] / row['cameras']:.1f}",
+            f"{row['p95_ms']:.1f}",
+            f"{row['ratio_to_eager']:.2f}",
+        ]
+        for row in report["results"]
+        if (row["preset"], size(row)) in several
     ]
-    head = ["preset", "size", "engine", "cameras", "median ms", "ms a camera", "p95 ms",
-            "times eager"]
+    head = [
+        "preset",
+        "size",
+        "engine",
+        "cameras",
+        "median ms",
+        "ms a camera",
+        "p95 ms",
+        "times eager",
+    ]
     return f"## Several cameras in one call\n\n{table(head, rows)}"
 
 
 def skipped(report: dict[str, Any]) -> str:
-    lines = [f"- {row['engine']}, {row['preset']} {size(row)}: {row['reason']}"
-             for row in report["skipped"]]
+    lines = [
+        f"- {row['engine']}, {row['preset']} {size(row)}: {row['reason']}"
+        for row in report["skipped"]
+    ]
     return "## Not measured\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
@@ -110,12 +167,26 @@ def growth(report: dict[str, Any]) -> str:
         for row in series[1:]:
             pixels = pixel_count(row) / pixel_count(first)
             time = row["median_ms"] / first["median_ms"]
-            rows.append([preset, engine, f"{size(first)} to {size(row)}", f"{pixels:.2f}",
-                         f"{time:.2f}", f"{time / pixels - 1:+.0%}"])
+            rows.append(
+                [
+                    preset,
+                    engine,
+                    f"{size(first)} to {size(row)}",
+                    f"{pixels:.2f}",
+                    f"{time:.2f}",
+                    f"{time / pixels - 1:+.0%}",
+                ]
+            )
     if not rows:
         return ""
-    head = ["preset", "engine", "from size to size", "times the pixels", "times the time",
-            "time over pixels"]
+    head = [
+        "preset",
+        "engine",
+        "from size to size",
+        "times the pixels",
+        "times the time",
+        "time over pixels",
+    ]
     return f"## Growth with the image size\n\n{table(head, rows)}"
 
 
@@ -123,8 +194,11 @@ def node(summary: dict[str, Any] | None) -> str:
     if summary is None:
         return ""
     steps = {"transport": summary["transport_ms"], **summary["node_steps_ms"]}
-    rows = [[text, f"{steps[name]:.2f}"] for name, text in NODE_STEPS.items()
-            if steps.get(name) is not None]
+    rows = [
+        [text, f"{steps[name]:.2f}"]
+        for name, text in NODE_STEPS.items()
+        if steps.get(name) is not None
+    ]
     drops = ", ".join(f"{count} {cause}" for cause, count in summary["drops"].items() if count)
     latency, age, engine = summary["latency_ms"], summary["age_ms"], summary["engine_ms"]
     return (
@@ -152,12 +226,15 @@ def profile(found: dict[str, Any]) -> str:
     rest = sum(list(modules.values())[PROFILE_ROWS:])
     if rest:
         rows.append([f"{len(modules) - PROFILE_ROWS} more", f"{rest:.2f}", f"{rest / total:.1%}"])
-    kind_rows = [[name, f"{ms:.2f}", f"{ms / total:.1%}"]
-                 for name, ms in list(kinds.items())[:PROFILE_ROWS]]
+    kind_rows = [
+        [name, f"{ms:.2f}", f"{ms / total:.1%}"] for name, ms in list(kinds.items())[:PROFILE_ROWS]
+    ]
     return (
         f"## Profile: {found['preset']} {size(found)}, {found['engine']}\n\n"
         f"{found['plain_ms']:.1f} ms without the counters, {total:.1f} ms as they add up; runs in "
-        f"{found['precision']}.\n\n" + table(["module", "ms", "share"], rows) + "\n"
+        f"{found['precision']}.\n\n"
+        + table(["module", "ms", "share"], rows)
+        + "\n"
         + table(["operation (kernel)", "ms", "share"], kind_rows)
     )
 
@@ -204,13 +281,17 @@ def chart(report: dict[str, Any]) -> str:
         points = [(x_axis(pixel_count(row)), y_axis(row["median_ms"])) for row in line]
         dashes = ' stroke-dasharray="6 4"' if presets.index(preset) else ""
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"'
-                     f"{dashes}/>")
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>'
-                  for x, y in points]
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>'
+        )
+        parts += [
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in points
+        ]
         y = TOP + 12 + 18 * index
-        parts.append(f'<circle cx="{WIDTH - RIGHT + 16}" cy="{y - 4}" r="4" fill="{colour}"/>'
-                     + text(WIDTH - RIGHT + 26, y, f"{preset} {engine}", "start"))
+        parts.append(
+            f'<circle cx="{WIDTH - RIGHT + 16}" cy="{y - 4}" r="4" fill="{colour}"/>'
+            + text(WIDTH - RIGHT + 26, y, f"{preset} {engine}", "start")
+        )
     return svg("\n".join(parts), height=max(HEIGHT, TOP + 30 + 18 * len(series)))
 
 
@@ -236,15 +317,20 @@ def grid(y_axis: Axis, rows: list[dict[str, Any]], x_axis: Axis) -> str:
     parts = []
     for value in y_axis.ticks():
         y = y_axis(value)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
-                     'stroke="#d0d7de"/>' + text(LEFT - 8, y + 4, f"{value:g}", "end"))
+        parts.append(
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
+            'stroke="#d0d7de"/>' + text(LEFT - 8, y + 4, f"{value:g}", "end")
+        )
     for pixels, name in sorted({(pixel_count(row), size(row)) for row in rows}):
         parts.append(text(x_axis(pixels), HEIGHT - BOTTOM + 18, name, "middle"))
-    parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10,
-                      "image size (pixels, logarithmic)", "middle"))
-    parts.append(f'<text x="16" y="{(TOP + HEIGHT - BOTTOM) / 2}" text-anchor="middle" '
-                 f'transform="rotate(-90 16 {(TOP + HEIGHT - BOTTOM) / 2})">'
-                 "median ms (logarithmic)</text>")
+    parts.append(
+        text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, "image size (pixels, logarithmic)", "middle")
+    )
+    parts.append(
+        f'<text x="16" y="{(TOP + HEIGHT - BOTTOM) / 2}" text-anchor="middle" '
+        f'transform="rotate(-90 16 {(TOP + HEIGHT - BOTTOM) / 2})">'
+        "median ms (logarithmic)</text>"
+    )
     return "\n".join(parts)
 
 
@@ -253,6 +339,8 @@ def text(x: float, y: float, content: str, anchor: str) -> str:
 
 
 def svg(content: str, height: int = HEIGHT) -> str:
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-            f'font-family="sans-serif" font-size="12" fill="#24292f">\n'
-            f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>\n{content}\n</svg>\n')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'font-family="sans-serif" font-size="12" fill="#24292f">\n'
+        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>\n{content}\n</svg>\n'
+    )

@@ -6,7 +6,13 @@ import hashlib
 from pathlib import Path
 
 GRAPH_CODE = (
-    "graph", "half", "openvino_graph", "openvino_depthwise", "openvino_gates", "openvino_planes")
+    "graph",
+    "half",
+    "openvino_graph",
+    "openvino_depthwise",
+    "openvino_gates",
+    "openvino_planes",
+)
 
 
 def code_hash() -> str:

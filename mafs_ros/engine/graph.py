@@ -56,9 +56,7 @@ def fused_image(visible: Tensor, y: Tensor) -> Tensor:
     return fused.permute(0, 2, 3, 1).contiguous().to(torch.uint8)
 
 
-def example_images(
-    shape: tuple[int, ...], device: torch.device | str
-) -> tuple[Tensor, Tensor]:
+def example_images(shape: tuple[int, ...], device: torch.device | str) -> tuple[Tensor, Tensor]:
     """Return images of a shape (batch, height, width), to export a graph with."""
     rgb = torch.zeros((*shape, 3), dtype=torch.uint8, device=device)
     return rgb, torch.zeros(shape, dtype=torch.uint8, device=device)

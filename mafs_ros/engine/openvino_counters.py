@@ -49,8 +49,9 @@ def operation_times(
         for operation in compiled.get_runtime_model().get_ops()
     }
     return [
-        OperationTime(_first_module(origins.get(name) or name), kinds[name],
-                      statistics.median(values))
+        OperationTime(
+            _first_module(origins.get(name) or name), kinds[name], statistics.median(values)
+        )
         for name, values in times.items()
     ]
 

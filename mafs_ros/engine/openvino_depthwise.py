@@ -32,8 +32,10 @@ def use_depthwise(model: openvino.Model) -> None:
 
 def _replace(operation: openvino.Node, weights: np.ndarray) -> None:
     name, x = operation.get_friendly_name(), operation.input_value(0)
-    how = {key: operation.get_attributes()[key]
-           for key in ("strides", "pads_begin", "pads_end", "dilations")}
+    how = {
+        key: operation.get_attributes()[key]
+        for key in ("strides", "pads_begin", "pads_end", "dilations")
+    }
     groups = len(weights)
     depthwise = (2 * groups, 1, 1, *weights.shape[3:])
     own = weights[:, [0, 1], [0, 1]].reshape(depthwise)
@@ -42,8 +44,10 @@ def _replace(operation: openvino.Node, weights: np.ndarray) -> None:
     exchange = np.kron(np.eye(BLOCK // 2), [[0, 1], [1, 0]]).astype(weights.dtype)
     blocks = np.tile(exchange[None, :, :, None, None], (2 * groups // BLOCK, 1, 1, 1, 1))
     exchanged = ops.group_convolution(x, blocks, [1, 1], [0, 0], [0, 0], [1, 1])
-    parts = [ops.group_convolution(source, kernels, **how)
-             for source, kernels in ((x, own), (exchanged, other))]
+    parts = [
+        ops.group_convolution(source, kernels, **how)
+        for source, kernels in ((x, own), (exchanged, other))
+    ]
     total = ops.add(*parts)
     for number, new in enumerate((exchanged, *parts, total)):
         new.set_friendly_name(f"{name}/{number}")

@@ -97,8 +97,11 @@ def _name_by_module(model: openvino.Model, modules: dict[str, str]) -> None:
         name = operation.get_friendly_name()
         module = modules.get(name.partition("/")[0])
         if module is None:
-            users = [user.get_node().get_friendly_name()
-                     for output in operation.outputs() for user in output.get_target_inputs()]
+            users = [
+                user.get_node().get_friendly_name()
+                for output in operation.outputs()
+                for user in output.get_target_inputs()
+            ]
             module = next((found[user] for user in users if user in found), "")
         found[name] = module
     for operation in operations:

@@ -121,9 +121,7 @@ def build_plan(graph: DeployedGraph, shape: tuple[int, ...], precision: str) -> 
             ) from error
 
 
-def build_settings(
-    convert: Callable[..., Any], precision: str, scratch: Path
-) -> dict[str, Any]:
+def build_settings(convert: Callable[..., Any], precision: str, scratch: Path) -> dict[str, Any]:
     """Return the settings that this release's `convert` has, told by its signature.
 
     Types are the graph's, in every release: from 2.13 on that is all there is; 2.8 (JetPack 6)
@@ -239,9 +237,7 @@ class CompiledGraph:
         graph = torch.cuda.CUDAGraph()
         try:
             # Other threads may use the GPU meanwhile.
-            with torch.cuda.graph(
-                graph, stream=self._stream, capture_error_mode="thread_local"
-            ):
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._enqueue()
         except RuntimeError as error:
             log.warning("no CUDA graph, each frame costs its launches: %s", one_line(error))

@@ -45,7 +45,7 @@ def spatial_frequency(img: GreyImage) -> float:
 
 
 def average_gradient(
-    img: GreyImage, differences: Literal['central', 'forward'] = 'central'
+    img: GreyImage, differences: Literal["central", "forward"] = "central"
 ) -> float:
     """AG: mean of sqrt((gx^2 + gy^2) / 2). img: grey [H,W], at least 2x2.
 
@@ -54,9 +54,9 @@ def average_gradient(
     found in published tables).
     """
     f = checked_grey(img, min_size=2).astype(np.float64)
-    if differences == 'central':
+    if differences == "central":
         gy, gx = np.gradient(f)
-    elif differences == 'forward':
+    elif differences == "forward":
         gx, gy = np.diff(f, axis=1)[:-1], np.diff(f, axis=0)[:, :-1]
     else:
         raise ValueError(f"differences must be 'central' or 'forward', got {differences!r}")
@@ -109,7 +109,7 @@ def qabf(thermal: GreyImage, visible: GreyImage, fused: GreyImage) -> float:
         quality = _edge_quality(strength, angle, fused_strength, fused_angle)
         kept += float(np.sum(quality * strength))
         total += float(np.sum(strength))
-    return kept / total if total > 0 else float('nan')
+    return kept / total if total > 0 else float("nan")
 
 
 def hot(thermal: GreyImage, visible: GreyImage, fused: GreyImage) -> float | None:
@@ -187,16 +187,16 @@ class FusionScores:
         visible, fused = as_luminance(visible), as_luminance(fused)
         each = vif_of_each(thermal, visible, fused)
         scores: dict[str, float | None] = {
-            'EN': entropy(fused),
-            'SD': standard_deviation(fused),
-            'SF': spatial_frequency(fused),
-            'AG': average_gradient(fused),
-            'AG_forward': average_gradient(fused, 'forward'),
-            'VIF': sum(each),
-            'Qabf': qabf(thermal, visible, fused),
-            'hot': hot(thermal, visible, fused),
-            'weaker': min(each),
-            'glare': glare(thermal, visible, fused),
+            "EN": entropy(fused),
+            "SD": standard_deviation(fused),
+            "SF": spatial_frequency(fused),
+            "AG": average_gradient(fused),
+            "AG_forward": average_gradient(fused, "forward"),
+            "VIF": sum(each),
+            "Qabf": qabf(thermal, visible, fused),
+            "hot": hot(thermal, visible, fused),
+            "weaker": min(each),
+            "glare": glare(thermal, visible, fused),
         }
         self.per_image.append(scores)
         return scores
@@ -208,11 +208,11 @@ class FusionScores:
     def line(self) -> str:
         """The means on one line, e.g. `42 images: EN 6.618  SD 40.925 ...`."""
         values = (
-            f'{name} {value:.4f}' if value is not None else f'{name} -'
+            f"{name} {value:.4f}" if value is not None else f"{name} -"
             for name, value in self.mean().items()
         )
         count = len(self.per_image)
-        return f'{count} image{"" if count == 1 else "s"}: ' + '  '.join(values)
+        return f"{count} image{'' if count == 1 else 's'}: " + "  ".join(values)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -71,9 +71,7 @@ def _from_torchvision(trunk: Trunk, weights: Mapping[str, Tensor]) -> dict[str, 
     return named
 
 
-def from_efficientnet(
-    trunk: EfficientNetLite, weights: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def from_efficientnet(trunk: EfficientNetLite, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights named as in `efficientnet-lite-pytorch` under the names of the trunk."""
     named = {"stem.conv.weight": weights["_conv_stem.weight"]}
     named |= _prefixed(weights, "_bn0.", "stem.norm.")

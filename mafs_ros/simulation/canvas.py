@@ -108,9 +108,7 @@ class Canvas:
 
     def ring(self, outline: np.ndarray, thickness: int, value: list) -> None:
         """Draw the closed line along an outline [N, 2], pixels."""
-        cv2.polylines(
-            self.pixels, [sixteenths(outline)], True, value, thickness, cv2.LINE_8, 4
-        )
+        cv2.polylines(self.pixels, [sixteenths(outline)], True, value, thickness, cv2.LINE_8, 4)
 
     def veil(self, outline: np.ndarray, label: int) -> None:
         """Label what is already drawn inside a convex outline, and darken it by an eighth."""

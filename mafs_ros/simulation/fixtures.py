@@ -260,8 +260,12 @@ class Furniture:
     ) -> None:
         side = np.sign(item.x)
         inner, thick, high = item.x - side * 0.35, 0.7 * side, item.height
-        corners = [[inner, 0.93 * high, z], [inner + thick, 0.93 * high, z],
-                   [inner + thick, 0.93 * high, z + HEDGE_M], [inner, 0.93 * high, z + HEDGE_M]]
+        corners = [
+            [inner, 0.93 * high, z],
+            [inner + thick, 0.93 * high, z],
+            [inner + thick, 0.93 * high, z + HEDGE_M],
+            [inner, 0.93 * high, z + HEDGE_M],
+        ]
         colour = np.array([[0.07, 0.12, 0.04]]) * light * 1.2
         kelvin = np.array([self._leaves_kelvin])
         value = canvas.values(colour, kelvin, 0, np.array([max(z, 0.5)])).tolist()[0]

@@ -62,9 +62,7 @@ def _to_world(
     """Figure axes (forward, up, right) to world. Direction 0 walks away along the street."""
     sin, cos = np.sin(direction), np.cos(direction)
     forward, up, right = points[:, 0], points[:, 1], points[:, 2]
-    return np.stack(
-        [x + forward * sin + right * cos, up, z + forward * cos - right * sin], axis=1
-    )
+    return np.stack([x + forward * sin + right * cos, up, z + forward * cos - right * sin], axis=1)
 
 
 @dataclass(frozen=True)
@@ -197,9 +195,7 @@ def _head(figure: Figure, person: Person, weather: Weather, neck: tuple, away: f
     figure.limb(crown, brow, (0.06 * s, 0.048 * s), person.hair, hair_k, layer=0.31, flat=True)
 
 
-def _trunk(
-    figure: Figure, person: Person, weather: Weather, hips: tuple, chest: tuple
-) -> None:
+def _trunk(figure: Figure, person: Person, weather: Weather, hips: tuple, chest: tuple) -> None:
     """Torso from hips to shoulders; five limbs side by side give it its breadth."""
     s = person.height / 1.75
     b = person.build * s

@@ -94,9 +94,7 @@ class Sky:
             x = int(rng.integers(left + 1, max(right - 1, left + 2)))
             y = int(rng.integers(top + 2, max(self._base, top + 3)))
             light = rng.uniform(0.1, 1.0) * np.array([1.0, 0.85, 0.6])
-            cv2.rectangle(
-                self._picture, (x, y), (x + 1, y + 1), pack_one(light, weather.wall), -1
-            )
+            cv2.rectangle(self._picture, (x, y), (x + 1, y + 1), pack_one(light, weather.wall), -1)
 
     def draw(self, canvas: Canvas, camera: Camera, yaw: float) -> None:
         """Fill the canvas down to a little below the horizon."""

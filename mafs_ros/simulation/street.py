@@ -53,9 +53,7 @@ class StreetSimulation:
         self.night = world.weather.night
         rng = np.random.default_rng([seed, 21])
         weather = world.weather
-        self._haze = Haze(
-            height, width, weather.sky_horizon, weather.air, weather.visibility_m
-        )
+        self._haze = Haze(height, width, weather.sky_horizon, weather.air, weather.visibility_m)
         self._sky = scenery.Sky(rng, world, height, width)
         self._ground = scenery.Ground(rng, world)
         lamps = Lighting(weather.ambient, weather.sun, weather.to_sun, 0.0)

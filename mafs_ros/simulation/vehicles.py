@@ -205,8 +205,12 @@ def _side(
             gap = [[widest, sill, z], [widest, sill, z + 0.005], [widest, belt, z + 0.005],
                    [widest, belt, z]]  # fmt: skip
             build.face(np.array(gap) * [1, 1, length], _SEAM, _BODY, body)
-        mirror = [[widest * 1.12, belt + 0.02, 0.19], [widest * 0.98, belt + 0.02, 0.2],
-                  [widest * 0.98, belt + 0.15, 0.2], [widest * 1.12, belt + 0.15, 0.19]]
+        mirror = [
+            [widest * 1.12, belt + 0.02, 0.19],
+            [widest * 0.98, belt + 0.02, 0.2],
+            [widest * 0.98, belt + 0.15, 0.2],
+            [widest * 1.12, belt + 0.15, 0.19],
+        ]
         build.face(np.array(mirror) * [1, 1, length], _DARK, _BODY)
         cabin = np.array([at(3), at(6), at(5), at(4)])
         house = build.face(cabin, _PAINT, _BODY)

@@ -274,9 +274,7 @@ def _fixtures(rng: np.random.Generator, world: World) -> list[Fixture]:
             for i in range(rng.integers(1, 6)):
                 where = z + 0.75 * i + rng.uniform(-0.1, 0.1)
                 turn = float(rng.normal(side * 1.35, 0.2))
-                found.append(
-                    Fixture("bicycle", racks, where, 1.0, int(rng.integers(6)), turn)
-                )
+                found.append(Fixture("bicycle", racks, where, 1.0, int(rng.integers(6)), turn))
     return found
 
 
