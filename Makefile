@@ -3,8 +3,8 @@
 # make demo BAG=PATH                 the same with a rosbag2 (sqlite3 or mcap)
 # make test                          lint and all tests
 # make test-tensorrt                 that TensorRT converts and builds the networks (1.3 GB more)
-# make lint                          ruff and mypy
-# make readme                        renews the README's table of parameters from the code
+# make lint                          ruff, mypy, and which room may import which
+# make parameters                    renews docs/parameters.md from the code
 # make clean                         removes the .venv and what the tools leave behind
 #
 # Each makes a .venv with what it needs first; PYTHON=python3.12 chooses the interpreter.
@@ -24,7 +24,7 @@ PYTHON = $(shell for python in python3 python3.12 python3.11 python3.13 python3.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help demo test test-tensorrt lint readme clean
+.PHONY: help demo test test-tensorrt lint parameters clean
 help:
 	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile
 
@@ -38,16 +38,18 @@ test: lint
 
 lint: $(VENV)/test.stamp
 	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(VENV)/bin/lint-imports --no-cache
 	$(PY) -m mypy
 
 # Its own environment: TensorRT-RTX and torch-tensorrt are tied to one release of torch.
 test-tensorrt: $(TRT_VENV)/stamp
-	$(TRT_VENV)/bin/python -m pytest -m tensorrt -rP -o faulthandler_timeout=0 test/test_tensorrt.py
+	$(TRT_VENV)/bin/python -m pytest -m tensorrt -rP -o faulthandler_timeout=0 test/engine/test_tensorrt.py
 
-readme: $(VENV)/demo.stamp
-	{ sed '/^<!-- python3 -m mafs_ros.parameters markdown/q' README.md; \
-	$(PY) -m mafs_ros.parameters markdown; sed -n '/^<!-- end -->/,$$p' README.md; } > README.tmp
-	mv README.tmp README.md
+parameters: $(VENV)/demo.stamp
+	{ sed '/^<!-- python3 -m mafs_ros.parameters markdown/q' docs/parameters.md; \
+	$(PY) -m mafs_ros.parameters markdown; echo '<!-- end -->'; } > parameters.tmp
+	mv parameters.tmp docs/parameters.md
 
 clean:
 	rm -rf $(VENV) $(TRT_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

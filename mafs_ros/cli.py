@@ -1,4 +1,4 @@
-"""The command `mafs`: one sub-command per file, each with `add_parser` and `run`.
+"""The command `mafs`: one sub-command per file or folder of `commands`, with add_parser and run.
 
 Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage, 130 interrupted.
 """
@@ -10,34 +10,26 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mafs_ros import (
-    __version__,
-    bag_command,
-    benchmark,
-    complexity,
-    convert_checkpoint,
-    engine_command,
-    export_command,
-    fuse,
-    info,
-    quantize,
-    replay,
-    viewer,
-)
-from mafs_ros.errors import one_line
+from mafs_ros import __version__
+from mafs_ros.base.errors import one_line
+from mafs_ros.commands import bag, complexity, convert_checkpoint, engine, export, fuse, info
+from mafs_ros.commands.benchmark import command as benchmark
+from mafs_ros.commands.quantize import command as quantize
+from mafs_ros.commands.replay import command as replay
+from mafs_ros.commands.view import command as view
 
 COMMANDS = (
     fuse,
     replay,
-    bag_command,
-    viewer,
+    bag,
+    view,
     info,
     convert_checkpoint,
     complexity,
     quantize,
     benchmark,
-    engine_command,
-    export_command,
+    engine,
+    export,
 )
 
 

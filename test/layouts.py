@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from training.data.layouts import LAYOUTS
+
 CLASSES = {"mfnet": 9, "msrs": 9, "pst900": 5, "fmb": 15, "street_rgbt": 9, "folder": 4}
 FOLDERS = {
     "msrs": (("train", "test"), ("vi", "ir", "Segmentation_labels")),
@@ -116,3 +118,7 @@ def _write(path: Path, image: np.ndarray) -> None:
 
 def _list(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def all_splits(kind: str) -> list[str]:
+    return [split for split in LAYOUTS[kind].splits if split != "all"]

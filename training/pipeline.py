@@ -18,17 +18,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mafs_ros.files import prepare_output_folder, write_bytes
+from mafs_ros.base.write import prepare_output_folder, write_bytes
 from mafs_ros.model.weights import read_info
 from training import stage1, stage2, teacher
-from training.checkpoint import CHECKPOINT, read_checkpoint
-from training.final_scores import open_data
-from training.first_weights import ALGORITHM_1
-from training.model_card import StageReport, recipe_yaml
-from training.program import make_parser, run_training
-from training.progress import Progress
-from training.recipe import LossWeights, Optimisation, Recipe, Stage2
-from training.results import MODEL, write_results
+from training.loop.checkpoint import CHECKPOINT, read_checkpoint
+from training.loop.progress import Progress
+from training.recipes.options import make_parser, run_training
+from training.recipes.recipe import LossWeights, Optimisation, Recipe, Stage2
+from training.scoring.final_scores import open_data
+from training.scoring.model_card import StageReport, recipe_yaml
+from training.scoring.results import MODEL, write_results
+from training.start.first_weights import ALGORITHM_1
+from training.teachers import file
 
 STAGES = ("stage1", "fusion", "teacher", "stage2")  # their folders
 SHOWN_SCORES = ("hidden_error", "VIF", "Qabf", "mIoU")  # of a stage, in the model card
@@ -63,7 +64,7 @@ def stages_of(recipe: Recipe, out: Path) -> list[Stage]:
     taught = None
     if distils:
         stages.append(Stage("teacher", "teacher", recipe, partial(teacher.train, fusion=fuser)))
-        taught = out / "teacher" / teacher.FILE
+        taught = out / "teacher" / file.FILE
     last = partial(stage2.train, start=start, teacher=taught)
     return [*stages, Stage("stage2", "stage2", recipe, last)]
 
@@ -190,8 +191,8 @@ def takes(recipe: Recipe, name: str, stages: Sequence[str]) -> str:
 
 def last_scores(folder: Path) -> dict[str, float]:
     """Those scores of a stage's last evaluation that tell most."""
-    if (folder / teacher.FILE).exists():
-        scores = teacher.load_teacher(folder / teacher.FILE)[1]["scores"]
+    if (folder / file.FILE).exists():
+        scores = file.load_teacher(folder / file.FILE)[1]["scores"]
     else:
         scores = read_info(folder / MODEL).scores
     return {name: scores[name] for name in SHOWN_SCORES if name in scores}

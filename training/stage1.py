@@ -21,29 +21,23 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from mafs_ros.model.backbones import build_backbone, load_imagenet
 from mafs_ros.model.mafs import Mafs, luminance
 from mafs_ros.model.weights import ModelInfo, save_weights
-from training.batches import (
-    Batch,
-    Crops,
-    dtype_of,
-    full_precision,
-    images,
-    open_sources,
-    preload,
-    to_tensors,
-)
-from training.datasets import Dataset
-from training.evaluate import grey
-from training.imagenet import weight_file
-from training.losses import reconstruction_gradient_loss, reconstruction_intensity_loss
-from training.masking import hide, make_masks
-from training.program import make_parser, run_training
-from training.recipe import Recipe, Stage1
-from training.trainer import Evaluation, Learner, Run, fit, make_fabric, setup
+from training.data.batches import Crops
+from training.data.datasets import Dataset
+from training.data.tensors import Batch, dtype_of, full_precision, images, to_tensors
+from training.loop.describe import describe
+from training.loop.run import Evaluation, Learner, Run
+from training.loop.trainer import fit, make_fabric, setup
+from training.loop.validation import PICTURES, own_samples
+from training.objectives.losses import reconstruction_gradient_loss, reconstruction_intensity_loss
+from training.objectives.masking import hide, make_masks
+from training.recipes.options import make_parser, run_training
+from training.recipes.recipe import Recipe, Stage1
+from training.recipes.sources import open_sources
+from training.scoring.predict import grey
+from training.start.imagenet import load_imagenet_trunks
 
-PICTURES = 4
 EVALUATION_SEED = 1
 
 
@@ -99,11 +93,9 @@ def validate(
     """
     sums = torch.zeros(2, dtype=torch.float64)
     pictures: list[list[Any]] = []
-    samples = [(dataset, i) for dataset in datasets for i in range(len(dataset))]
-    for n in range(fabric.global_rank, len(samples), fabric.world_size):
-        dataset, index = samples[n]
+    for n, sample in own_samples(datasets, fabric):
         generator = torch.Generator().manual_seed(EVALUATION_SEED + n)
-        item = add_masks(recipe.stage1, to_tensors(dataset[index]), generator)
+        item = add_masks(recipe.stage1, to_tensors(sample), generator)
         batch = {name: value[None].to(fabric.device) for name, value in item.items()}
         visible, infrared = images(batch)
         inputs = (batch[f"hidden_{name}"].to(dtype_of(network)) for name in ("rgb", "thermal"))
@@ -118,7 +110,6 @@ def validate(
         if len(pictures) < PICTURES:
             seen = (batch["hidden_rgb"][0] * 255).byte().permute(1, 2, 0).cpu().numpy()
             thermal = grey(batch["hidden_thermal"])
-            sample = dataset[index]
             pictures.append([sample.rgb, sample.thermal, np.asarray(seen), thermal, grey(fused)])
     total: Any = fabric.all_reduce(sums, reduce_op="sum")
     return Evaluation({"hidden_error": (total[0] / total[1].clamp_min(1)).item()}, pictures)
@@ -136,60 +127,6 @@ def write(run: Run, scores: dict[str, float], file: str = "model.safetensors") -
         licence=recipe.licence,
     )
     save_weights(run.out / file, run.result, info)  # type: ignore[arg-type]
-
-
-def describe(run: Run) -> dict[str, Any]:
-    """What the model file says of the training."""
-    recipe, plan = run.recipe, run.plan
-    return {
-        "program": f"training.{run.stage}",
-        "about": recipe.about,
-        "data": [f"{source.kind} {source.split}" for source in recipe.train],
-        "scored_on": [f"{source.kind} {source.split}" for source in recipe.evaluation],
-        "imagenet": Path(recipe.imagenet).name if recipe.imagenet else None,
-        "steps": run.step,
-        "batch": plan.batch,
-        "optimizer": plan.optimizer,
-        "learning_rate": plan.lr,
-        "seed": recipe.seed,
-    }
-
-
-def load_imagenet_trunks(network: Mafs, source: str | None) -> None:
-    """Start both trunks from ImageNet; see `Recipe.imagenet`.
-
-    Raises ValueError or OSError that says what to do where the weights cannot be had or do not
-    fit.
-    """
-    if source is None:
-        return
-    if source.startswith("https://"):
-        try:
-            weights = torch.hub.load_state_dict_from_url(
-                source, map_location="cpu", check_hash=True, weights_only=True
-            )
-        except (OSError, RuntimeError) as error:
-            raise OSError(
-                f"{source}: cannot be downloaded ({error}); get it elsewhere and name the file "
-                "with --set imagenet=FILE"
-            ) from error
-    else:
-        try:
-            file = weight_file(source)
-            weights = torch.load(file, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{source}: there is no such file (imagenet)") from None
-        except Exception as error:
-            raise ValueError(f"{source}: not a file of plain weights: {error}") from error
-    config, encoder = network.config, network.encoder
-    stems = (None, None) if config.own_stem else (3, 1)
-    for trunk, channels in zip(
-        (encoder.visible_trunk, encoder.infrared_trunk), stems, strict=True
-    ):
-        whole = build_backbone(config.backbone, channels)  # a network may have its first stages
-        load_imagenet(whole, weights)
-        loaded = whole.state_dict()
-        trunk.load_state_dict({key: loaded[key] for key in trunk.state_dict()})
 
 
 def train(
@@ -212,9 +149,7 @@ def train(
     load_imagenet_trunks(network, recipe.imagenet)
     learner = Reconstruction(network, recipe.stage1)
     crops = Crops(datasets, recipe.augmentation, recipe.seed, partial(add_masks, recipe.stage1))
-    run = setup(fabric, learner, recipe, "stage1", out, len(crops), resume=resume)
-    if recipe.cache:
-        preload(datasets)
+    run = setup(fabric, learner, recipe, "stage1", out, crops, resume=resume)
     names = ["-hidden_error"]
     return fit(run, crops, partial(validate, recipe, evaluation), write, names, on_step)
 

@@ -17,43 +17,43 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from mafs_ros.labels import ClassTable
-from mafs_ros.metrics import FUSION_METRICS
+from mafs_ros.evaluation.metrics import FUSION_METRICS
 from mafs_ros.model.mafs import Mafs, MafsOutput, luminance
 from mafs_ros.model.weights import ModelInfo, save_weights
-from training.balancing import FairGrad, make_balancing
-from training.batches import Batch, Crops, full_precision, images, open_sources, preload
-from training.datasets import IGNORE, Dataset, Sample
-from training.evaluate import Prediction, empty_scores, predict_with_network, teacher_image
-from training.first_weights import start_from
-from training.losses import (
+from training.data.batches import Crops
+from training.data.datasets import Dataset
+from training.data.tensors import Batch, full_precision, images
+from training.loop.describe import describe
+from training.loop.run import Evaluation, Learner, Run
+from training.loop.trainer import fit, make_fabric, setup
+from training.loop.validation import PICTURES, own_samples
+from training.objectives.balancing import FairGrad, make_balancing
+from training.objectives.losses import (
     auxiliary_losses,
     channel_distillation_loss,
     distillation_loss,
     gradient_loss,
     intensity_loss,
 )
-from training.program import make_parser, run_training
-from training.recipe import LossWeights, Recipe, Stage2
-from training.stage1 import describe, load_imagenet_trunks
-from training.targets import binary_target, boundary_target
-from training.teacher import (
-    check_class_weights,
-    label_tiles,
-    load_teacher,
-    segmentation_loss,
-    segmentation_names,
-    segmentation_scores,
-)
+from training.objectives.segmentation import check_class_weights, segmentation_loss
+from training.objectives.targets import binary_target, boundary_target
+from training.recipes.options import make_parser, run_training
+from training.recipes.recipe import LossWeights, Recipe, Stage2
+from training.recipes.sources import open_sources
+from training.scoring.means import mean_fusion_scores, segmentation_names, segmentation_scores
+from training.scoring.pictures import picture_row
+from training.scoring.predict import predict_with_network
+from training.scoring.scores import empty_scores
+from training.start.first_weights import start_from
+from training.start.imagenet import load_imagenet_trunks
 from training.teachers import Teacher
-from training.trainer import Evaluation, Learner, Run, fit, make_fabric, setup
+from training.teachers.file import load_teacher
+from training.teachers.images import teacher_image
 
-PICTURES = 4
 TASKS = ("fusion", "segmentation")
 AUXILIARY = ("semantic", "binary", "boundary")
 
@@ -202,9 +202,7 @@ def validate(datasets: Sequence[Dataset], fabric: Fabric, network: nn.Module) ->
     table = next((d.class_table for d in datasets if d.class_table is not None), None)
     scores = empty_scores(table)
     pictures: list[list[Any]] = []
-    samples = [(dataset, i) for dataset in datasets for i in range(len(dataset))]
-    for n in range(fabric.global_rank, len(samples), fabric.world_size):
-        sample = samples[n][0][samples[n][1]]
+    for _, sample in own_samples(datasets, fabric):
         prediction = predict_with_network(network, sample, fabric.device)
         scores.accumulate(sample, prediction)
         if len(pictures) < PICTURES:
@@ -213,17 +211,6 @@ def validate(datasets: Sequence[Dataset], fabric: Fabric, network: nn.Module) ->
     if scores.segmentation is not None:
         values |= segmentation_scores(fabric, scores.segmentation)
     return Evaluation(values, pictures)
-
-
-def picture_row(sample: Sample, prediction: Prediction, table: ClassTable | None) -> list[Any]:
-    """rgb, thermal and what the network makes of them: fused, labels (grey: none), prediction."""
-    row: list[Any] = [sample.rgb, sample.thermal]
-    row += [] if prediction.fused is None else [prediction.fused]
-    if prediction.labels is not None and table is not None:
-        unlabelled = np.full_like(prediction.labels, IGNORE)
-        labels = unlabelled if sample.labels is None else sample.labels
-        row += label_tiles(labels, prediction.labels, table)
-    return row
 
 
 def score_names(network: Mafs, datasets: Sequence[Dataset]) -> list[str]:
@@ -235,18 +222,6 @@ def score_names(network: Mafs, datasets: Sequence[Dataset]) -> list[str]:
     if network.config.fusion:
         names += ["VIF", *(name for name in FUSION_METRICS if name != "VIF")]
     return names
-
-
-def mean_fusion_scores(fabric: Fabric, per_image: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Mean of each fusion score over the images of all processes that have it, else NaN."""
-    sums = np.zeros((2, len(FUSION_METRICS)))
-    for image in per_image:
-        for column, name in enumerate(FUSION_METRICS):
-            value = image[name]
-            if value is not None and value == value:
-                sums[:, column] += value, 1
-    total: Any = fabric.all_reduce(torch.from_numpy(sums), reduce_op="sum")
-    return dict(zip(FUSION_METRICS, (total[0] / total[1]).tolist(), strict=True))
 
 
 def write(
@@ -321,9 +296,7 @@ def train(
     evaluation = open_sources(recipe, recipe.evaluation, folders)
     learner = make_learner(recipe, start, teacher)
     crops = Crops(datasets, recipe.augmentation, recipe.seed)
-    run = setup(fabric, learner, recipe, "stage2", out, len(crops), resume=resume)
-    if recipe.cache:
-        preload(datasets)
+    run = setup(fabric, learner, recipe, "stage2", out, crops, resume=resume)
     names = score_names(learner.network, evaluation)
     writes = partial(write, start=start)
     return fit(run, crops, partial(validate, evaluation), writes, names, on_step)

@@ -10,7 +10,6 @@ teacher sees other images (teacher.images=visible, infrared, mean or maximum) ne
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,39 +17,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from mafs_ros.files import write_bytes
-from mafs_ros.labels import ClassTable
-from mafs_ros.metrics import ConfusionMatrix
 from mafs_ros.model.mafs import Mafs
-from mafs_ros.model.weights import WeightsError, load_weights
-from training.batches import Batch, Crops, dtype_of, full_precision, images, open_sources, preload
-from training.datasets import IGNORE, Dataset
-from training.evaluate import (
-    Prediction,
-    as_bytes,
-    batch_of,
-    empty_scores,
-    label_map,
-    teacher_image,
-)
-from training.losses import cross_entropy, dice_loss, ohem_cross_entropy
-from training.program import make_parser, run_training
-from training.recipe import Recipe, Segmentation, TeacherTraining
-from training.stage1 import describe
+from mafs_ros.model.weights import load_weights
+from training.data.batches import Crops
+from training.data.datasets import Dataset
+from training.data.tensors import Batch, dtype_of, full_precision, images
+from training.loop.describe import describe
+from training.loop.run import Evaluation, Learner, Run
+from training.loop.trainer import fit, make_fabric, setup
+from training.loop.validation import PICTURES, own_samples
+from training.objectives.segmentation import check_class_weights, segmentation_loss
+from training.recipes.options import make_parser, run_training
+from training.recipes.recipe import Recipe, TeacherTraining
+from training.recipes.sources import open_sources
+from training.scoring.means import segmentation_names, segmentation_scores
+from training.scoring.pictures import label_tiles
+from training.scoring.predict import as_bytes, batch_of, label_map
+from training.scoring.scores import Prediction, empty_scores
 from training.teachers import Teacher, build_teacher, load_encoder_weights
-from training.trainer import Evaluation, Learner, Run, fit, make_fabric, setup
-
-PICTURES = 4
-FILE = "teacher.safetensors"
+from training.teachers.file import FILE, save_teacher
+from training.teachers.images import teacher_image
 
 
 class TeacherLearner(Learner):
@@ -81,23 +71,6 @@ class TeacherLearner(Learner):
         return loss, {"segmentation": loss}
 
 
-def segmentation_loss(logits: Tensor, labels: Tensor, how: Segmentation) -> Tensor:
-    """OHEM or class-weighted cross-entropy of logits [B, K, H, W], with Dice if asked for."""
-    if how.loss == "ohem":
-        loss = ohem_cross_entropy(logits, labels, how.thresh, how.n_min)
-    else:
-        loss = cross_entropy(logits, labels, how.class_weights)
-    return loss + how.dice * dice_loss(logits, labels) if how.dice else loss
-
-
-def check_class_weights(how: Segmentation, num_classes: int) -> None:
-    """Raise ValueError where the class weights are not one for each class."""
-    if how.class_weights is not None and len(how.class_weights) != num_classes:
-        raise ValueError(
-            f"{len(how.class_weights)} class_weights for {num_classes} classes with background"
-        )
-
-
 def validate(
     learner: TeacherLearner, datasets: Sequence[Dataset], fabric: Fabric, network: nn.Module
 ) -> Evaluation:
@@ -109,9 +82,7 @@ def validate(
         raise ValueError("a teacher is evaluated on labelled pairs")
     scores = empty_scores(table)
     pictures: list[list[Any]] = []
-    samples = [(dataset, i) for dataset in datasets for i in range(len(dataset))]
-    for n in range(fabric.global_rank, len(samples), fabric.world_size):
-        sample = samples[n][0][samples[n][1]]
+    for _, sample in own_samples(datasets, fabric):
         visible, infrared = images(batch_of(sample, fabric.device), dtype_of(network))
         fused = None if learner.fusion is None else learner.fusion(visible, infrared).fused
         image = teacher_image(learner.stage.images, visible, infrared, fused)
@@ -121,59 +92,6 @@ def validate(
             pictures.append([as_bytes(image), *label_tiles(sample.labels, predicted, table)])
     assert scores.segmentation is not None
     return Evaluation(segmentation_scores(fabric, scores.segmentation), pictures)
-
-
-def segmentation_scores(fabric: Fabric, matrix: ConfusionMatrix) -> dict[str, float]:
-    """IoU per class and both means in 0..1 of the matrices of all processes together."""
-    total: Any = fabric.all_reduce(torch.from_numpy(matrix.matrix), reduce_op="sum")
-    matrix.matrix = np.asarray(total.cpu().numpy())
-    return iou_scores(matrix)
-
-
-def iou_scores(matrix: ConfusionMatrix) -> dict[str, float]:
-    """Both means and the IoU per class by name, in 0..1; NaN where there is none."""
-    values = [matrix.miou(), matrix.miou(background=False), *map(float, matrix.iou())]
-    return dict(zip(segmentation_names(matrix.class_names), values, strict=True))
-
-
-def segmentation_names(classes: Sequence[str]) -> list[str]:
-    """Names of what `iou_scores` gives for these classes."""
-    return ["mIoU", "mIoU_without_background", *(f"IoU_{name}" for name in classes)]
-
-
-def label_tiles(
-    labels: NDArray[np.uint8] | None, predicted: NDArray[np.uint8], table: ClassTable
-) -> list[NDArray[np.uint8]]:
-    """Labels and prediction in class colours; ignored pixels grey in the first."""
-    palette = table.palette.copy()
-    palette[IGNORE] = 90
-    return [palette[image] for image in (labels, predicted) if image is not None]
-
-
-def save_teacher(path: Path, teacher: nn.Module, about: Mapping[str, Any]) -> None:
-    """Write a teacher with its description, atomically. Raises OSError."""
-    tensors = {key: value.cpu().contiguous() for key, value in teacher.state_dict().items()}
-    write_bytes(path, to_safetensors(tensors, {"teacher": json.dumps(dict(about))}))
-
-
-def load_teacher(path: Path | str) -> tuple[Teacher, dict[str, Any]]:
-    """A teacher in evaluation mode, and its description: name, images, class_table, training.
-
-    Raises WeightsError for a file that cannot be read or is none of `save_teacher`.
-    """
-    path = Path(path)
-    try:
-        with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})["teacher"])
-        teacher = build_teacher(about["name"], len(about["class_table"]["classes"]))
-        teacher.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: there is no such file") from None
-    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(
-            f"{path}: not a teacher that `python -m training.teacher` wrote ({error!r})"
-        ) from error
-    return teacher.eval(), about
 
 
 def write(run: Run, scores: dict[str, float], file: str = FILE) -> None:
@@ -243,9 +161,7 @@ def train_on(
         load_encoder_weights(teacher, stage.encoder_weights)
     learner = TeacherLearner(teacher, fusion, replace(stage, images="visible") if made else stage)
     crops = Crops(datasets, recipe.augmentation, recipe.seed)
-    run = setup(fabric, learner, recipe, "teacher", out, len(crops), resume=resume)
-    if recipe.cache:
-        preload(datasets)
+    run = setup(fabric, learner, recipe, "teacher", out, crops, resume=resume)
     names = segmentation_names(recipe.class_table.names) if evaluation else []
     return fit(run, crops, partial(validate, learner, evaluation), write, names, on_step)
 

@@ -21,12 +21,14 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from training.batches import Crops, Order, make_loader, open_sources, preload
-from training.optimisation import make_optimizer
-from training.program import report_errors
-from training.recipe import Recipe, add_recipe_arguments, data_folders, recipe_of
+from training.data.batches import Crops, make_loader
+from training.data.order import Order
+from training.loop.optimisation import make_optimizer
+from training.loop.trainer import make_fabric, setup, train_step
+from training.recipes.options import add_recipe_arguments, data_folders, recipe_of, report_errors
+from training.recipes.recipe import Recipe
+from training.recipes.sources import open_sources
 from training.stage2 import make_learner
-from training.trainer import make_fabric, setup, train_step
 
 MANY = 10**6  # steps: more than anybody waits for
 Steps = Iterator[None]  # each item is one step done
@@ -54,9 +56,7 @@ def trainer_steps(recipe: Recipe, folders: Mapping[str, Path], scratch: Path) ->
     datasets = open_sources(recipe, recipe.train, folders)
     crops = Crops(datasets, recipe.augmentation, recipe.seed)
     learner = make_learner(recipe)
-    run = setup(make_fabric(plan), learner, recipe, "stage2", scratch, len(crops), resume=False)
-    if recipe.cache:
-        preload(datasets)
+    run = setup(make_fabric(plan), learner, recipe, "stage2", scratch, crops, resume=False)
     order = Order(len(crops), range(MANY), batch=plan.batch, seed=recipe.seed)
     batches = iter(make_loader(crops, order, recipe.workers, pin_memory=False))
     while True:

@@ -1,13 +1,7 @@
 """Engines: the deployed graph, compiled by a backend."""
 
-from __future__ import annotations
-
-import importlib.metadata
-import importlib.util
-from pathlib import Path
-
-from mafs_ros.backends import BACKENDS, PRECISIONS
-from mafs_ros.engine.cache import usable
+from mafs_ros.base.backend_names import BACKENDS, PRECISIONS
+from mafs_ros.engine.choose import BackendError, available_backends, create_engine
 from mafs_ros.engine.interface import Engine
 
 __all__ = [
@@ -18,83 +12,3 @@ __all__ = [
     "available_backends",
     "create_engine",
 ]
-
-
-class BackendError(ValueError):
-    """A backend or precision that is unknown or not there; the message lists what there is."""
-
-
-def available_backends() -> dict[str, str]:
-    """Return the version of every backend, or 'not available: ...' with what to do."""
-    return {name: _version(name) for name in BACKENDS}
-
-
-def create_engine(
-    backend: str,
-    weights: Path,
-    *,
-    precision: str = "auto",
-    threads: int = 0,
-    cache_dir: Path | None = None,
-) -> Engine:
-    """Load a model file into an engine.
-
-    backend: one of `BACKENDS`, or 'auto': the GPU through torch where there is one, else openvino
-        where it is installed, else torch. Not tensorrt, which may build for minutes and has not
-        run on a GPU yet: it has to be asked for. precision: one of `PRECISIONS[backend]`, or
-        'auto' for the engine's choice. threads: CPU threads, 0 for the backend's choice.
-    cache_dir: folder for compiled engines (`mafs_ros.engine.cache`), None to keep nothing; one
-        that cannot be written is a warning on the log.
-
-    Raises BackendError, and WeightsError for the model file.
-    """
-    name = _choose() if backend == "auto" else backend
-    found = available_backends()
-    if name not in found:
-        raise BackendError(f"unknown backend {name!r}: choose one of auto, {', '.join(BACKENDS)}")
-    if precision not in ("auto", *PRECISIONS[name]):
-        raise BackendError(
-            f"backend {name!r} has no precision {precision!r}: choose one of auto, "
-            + ", ".join(PRECISIONS[name])
-        )
-    if found[name].startswith("not available"):
-        raise BackendError(f"backend {name!r} is {found[name]}")
-    cache_dir = usable(cache_dir)
-    if name == "openvino":
-        from mafs_ros.engine.openvino import OpenVinoEngine
-
-        return OpenVinoEngine(Path(weights), threads, cache_dir, precision)
-    if name == "tensorrt":
-        from mafs_ros.engine.tensorrt import TensorRtEngine
-
-        return TensorRtEngine(Path(weights), cache_dir, precision)
-    from mafs_ros.engine.torch import TorchEngine
-
-    return TorchEngine(Path(weights), threads)
-
-
-def _choose() -> str:
-    if importlib.util.find_spec("torch") is not None and _cuda():
-        return "torch"
-    for name in ("openvino", "torch"):
-        if not _version(name).startswith("not available"):
-            return name
-    raise BackendError("no backend is installed: `pip install openvino` or torch")
-
-
-def _version(name: str) -> str:
-    package = {"tensorrt": "torch_tensorrt"}.get(name, name)
-    if importlib.util.find_spec(package) is None:
-        return f"not available: the Python package {package!r} is not installed"
-    if name == "tensorrt" and not _cuda():
-        return "not available: PyTorch finds no CUDA device"
-    # A package may come in a distribution of another name: torch-tensorrt-rtx.
-    return importlib.metadata.version(
-        importlib.metadata.packages_distributions().get(package, [package])[0]
-    )
-
-
-def _cuda() -> bool:
-    import torch
-
-    return torch.cuda.is_available()

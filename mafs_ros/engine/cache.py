@@ -30,8 +30,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mafs_ros.base.errors import one_line
 from mafs_ros.engine.fingerprint import code_hash, file_hash
-from mafs_ros.errors import one_line
 
 log = logging.getLogger(__name__)
 Loaded = TypeVar("Loaded")
@@ -92,7 +92,7 @@ def graph_facts(
         "precision": precision,
         "size": f"{width}x{height}" + (f"x{batch}" if batch > 1 else ""),
         "weights": file_hash(weights)[:16],
-        "graph": code_hash()[:16],
+        "graph": code_hash(backend)[:16],
     }
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import warnings
 from pathlib import Path
 
 import torch
 
+from mafs_ros.base.write import whole
 from mafs_ros.engine.graph import DeployedGraph, example_images
 from mafs_ros.model.weights import load_weights
 
@@ -39,9 +39,5 @@ def export_onnx(weights: Path, path: Path, size: tuple[int, int], precision: str
             verbose=False,
         )
     assert program is not None  # with dynamo=True
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole(path) as temporary:
         program.save(temporary, external_data=False)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

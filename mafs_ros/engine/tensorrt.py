@@ -18,10 +18,10 @@ import torch
 import torch_tensorrt
 from torch_tensorrt.dynamo.conversion import dynamo_tensorrt_converter
 
+from mafs_ros.base.errors import one_line
 from mafs_ros.engine.cache import fetch, graph_facts
 from mafs_ros.engine.graph import DeployedGraph, example_images
 from mafs_ros.engine.interface import Engine, Image
-from mafs_ros.errors import one_line
 from mafs_ros.model.weights import load_weights, read_info
 
 # After torch_tensorrt, which may have put TensorRT-RTX in its place.

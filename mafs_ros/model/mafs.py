@@ -6,14 +6,12 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mafs_ros.model.config import PRESETS, MafsConfig
 from mafs_ros.model.encoder import Encoded, Encoder
 from mafs_ros.model.inn import FusionDecoder
+from mafs_ros.model.padding import pad_to_multiple
 from mafs_ros.model.segmentation import SegmentationDecoder
-
-MULTIPLE = 32  # stride of the deepest trunk stage
 
 
 class MafsOutput(NamedTuple):
@@ -109,13 +107,6 @@ def luminance(rgb: Tensor) -> Tensor:
     """Luminance [B, 1, H, W] of rgb [B, 3, H, W] in any one range: 0.299 R + 0.587 G + 0.114 B."""
     red, green, blue = rgb.split(1, 1)
     return 0.299 * red + 0.587 * green + 0.114 * blue
-
-
-def pad_to_multiple(image: Tensor) -> Tensor:
-    """Repeat the right and bottom border of [B, C, H, W] up to multiples of 32."""
-    height, width = image.shape[-2:]
-    right, bottom = -width % MULTIPLE, -height % MULTIPLE
-    return F.pad(image, (0, right, 0, bottom), mode="replicate") if right or bottom else image
 
 
 def _check(visible: Tensor, infrared: Tensor) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mafs_ros.base.write import write_bytes
+
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mafs_ros.model.mafs import Mafs
 
 FORMAT = 1
@@ -52,19 +56,13 @@ def save_weights(path: Path | str, network: Mafs, info: ModelInfo) -> None:
     """
     from safetensors.torch import save
 
-    path = Path(path)
     tensors = {
         key: value.detach().cpu().contiguous()
         for key, value in network.state_dict().items()
         if not _training_only(key)
     }
     metadata = {"format": str(FORMAT), "mafs": json.dumps(dataclasses.asdict(info))}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(save(tensors, metadata))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, save(tensors, metadata))
 
 
 def read_info(path: Path | str) -> ModelInfo:
@@ -137,16 +135,27 @@ def _parse_info(path: Path, metadata: dict[str, str]) -> ModelInfo:
 
 
 def _check_entries(path: Path, expected: dict[str, Any], tensors: dict[str, Any]) -> None:
+    if lines := misfits(expected, tensors):
+        raise WeightsError(
+            f"{path}: {len(lines)} entries do not fit its network: {first_few(lines)}"
+        )
+
+
+def misfits(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    """A line for each entry that is missing, not expected or of another shape; none if all fit."""
     lines = [f"missing: {key}" for key in expected if key not in tensors]
     lines += [f"unexpected: {key}" for key in tensors if key not in expected]
     lines += [
-        f"{key}: shape {list(tensors[key].shape)}, expected {list(expected[key].shape)}"
-        for key in expected.keys() & tensors.keys()
-        if tensors[key].shape != expected[key].shape
+        f"{key}: shape {list(tensors[key].shape)}, expected {list(target.shape)}"
+        for key, target in expected.items()
+        if key in tensors and tensors[key].shape != target.shape
     ]
-    if lines:
-        shown = "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")
-        raise WeightsError(f"{path}: {len(lines)} entries do not fit its network: {shown}")
+    return lines
+
+
+def first_few(lines: Sequence[str]) -> str:
+    """The first five lines in one, with the number of the others."""
+    return "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")
 
 
 def _training_only(key: str) -> bool:

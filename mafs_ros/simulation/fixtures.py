@@ -8,11 +8,13 @@ from functools import partial
 import cv2
 import numpy as np
 
-from .camera import Camera
-from .canvas import Canvas, pack, sixteenths
-from .lighting import Lighting
-from .scenery import halvings, in_street, smooth_noise
-from .world import BEHIND_M, Fixture, Weather
+from mafs_ros.simulation.camera import Camera
+from mafs_ros.simulation.canvas import Canvas, pack, sixteenths
+from mafs_ros.simulation.lighting import Lighting
+from mafs_ros.simulation.scenery import in_street
+from mafs_ros.simulation.textures import halvings, smooth_noise
+from mafs_ros.simulation.weather import Weather
+from mafs_ros.simulation.world import BEHIND_M, Fixture
 
 SEEN_M = 110.0
 CROWN_TEXELS = (192, 224)  # rows, columns

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from .camera import Camera
-from .canvas import WHITE, hull
+from mafs_ros.simulation.camera import Camera
+from mafs_ros.simulation.canvas import WHITE, hull
 
 MAP_SHRINK = 4
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .canvas import COLDEST, THERMAL_MASK, WHITE
+from mafs_ros.simulation.canvas import COLDEST, THERMAL_MASK, WHITE
 
 GLARE_SHRINK = 4
 NOISE_MARGIN = 61

@@ -9,12 +9,12 @@ from functools import partial
 import cv2
 import numpy as np
 
-from . import fixtures, people, scenery, vehicles
-from .camera import Camera
-from .canvas import LABEL_SHIFT, WHITE, Canvas, Haze
-from .lighting import Lighting
-from .sensors import RgbSensor, ThermalSensor
-from .world import BEHIND_M, PEOPLE_M, Person, make_world
+from mafs_ros.simulation import body, facades, fixtures, people, scenery, vehicles
+from mafs_ros.simulation.camera import Camera
+from mafs_ros.simulation.canvas import LABEL_SHIFT, WHITE, Canvas, Haze
+from mafs_ros.simulation.lighting import Lighting
+from mafs_ros.simulation.sensors import RgbSensor, ThermalSensor
+from mafs_ros.simulation.world import BEHIND_M, PEOPLE_M, Person, make_world
 
 LAMPS_LIT = 9
 
@@ -58,7 +58,7 @@ class StreetSimulation:
         self._ground = scenery.Ground(rng, world)
         lamps = Lighting(weather.ambient, weather.sun, weather.to_sun, 0.0)
         lamps.lamps, lamps.lamp_colours = self._lamp_light(0.0, 15.0)
-        self._facades = scenery.make_facades(world, lamps)
+        self._facades = facades.make_facades(world, lamps)
         self._furniture = fixtures.Furniture(rng, world.fixtures, weather)
         self._traffic = vehicles.Traffic(world.cars, weather)
         parked = [item for item in world.fixtures if item.kind == "bicycle"]
@@ -200,7 +200,7 @@ class StreetSimulation:
             x, z, direction = self._place(person, t, driven)
             if z < 0.8 or not camera.sees(np.array(x), np.array(z), 1.0):
                 continue
-            make = people.cyclist if person.cycling else people.walker
+            make = body.cyclist if person.cycling else body.walker
             figure = make(person, weather, person.speed * t, float(np.cos(direction)))
             found.append(_Walking(person, people.Placed(figure, x, z, direction)))
         return found

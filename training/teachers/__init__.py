@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mafs_ros.model.layers import resize
-from mafs_ros.model.weights import WeightsError
-from training.imagenet import weight_file
+from mafs_ros.model.weights import WeightsError, first_few, misfits
+from training.start.imagenet import weight_file
 from training.teachers import efficientnet, feedformer, mit, segformer, segnext
 
 TEACHERS = (
@@ -187,13 +187,8 @@ def _check(
     state: Mapping[str, Tensor],
 ) -> None:
     counters = "num_batches_tracked"  # some files lack them, and evaluation has no use for them
-    lines = [f"missing: {k}" for k in expected if k not in named and not k.endswith(counters)]
-    lines += [f"unexpected: {key}" for key in named if key not in expected]
-    lines += [
-        f"{key}: shape {list(state[key].shape)}, expected {list(target.shape)}"
-        for key, target in expected.items()
-        if state[key].shape != target.shape
-    ]
-    if lines:
-        shown = "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")
-        raise WeightsError(f"{path}: not the {family} encoder of this teacher's size: {shown}")
+    needed = {k: v for k, v in expected.items() if k in named or not k.endswith(counters)}
+    if lines := misfits(needed, {key: state.get(key, value) for key, value in named.items()}):
+        raise WeightsError(
+            f"{path}: not the {family} encoder of this teacher's size: {first_few(lines)}"
+        )

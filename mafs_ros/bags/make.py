@@ -1,0 +1,52 @@
+"""A bag out of folders of images."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+RGB_TOPIC, THERMAL_TOPIC, LABELS_TOPIC = "/rgb/image", "/thermal/image", "/labels/image"
+FIRST_STAMP_S = 1_700_000_000  # always the same, so that the same images give the same bag
+
+
+def write_shots(writer, shots: list[tuple[int, str, Path]]) -> None:
+    """Append (stamp in ns, camera, image file) one after the other."""
+    from tqdm import tqdm
+
+    from mafs_ros.images.files.read import read_labels, read_rgb, read_thermal
+
+    readers = {
+        "rgb": (RGB_TOPIC, read_rgb, "rgb_camera"),
+        "thermal": (THERMAL_TOPIC, read_thermal, "thermal_camera"),
+        "labels": (LABELS_TOPIC, read_labels, "rgb_camera"),
+    }
+    for stamp, camera, path in tqdm(shots, unit="image", disable=None):
+        topic, read, frame_id = readers[camera]
+        writer.write_image(topic, read(path), stamp, frame_id)
+
+
+def find_labels(folder: Path | None, names: list[str]) -> dict[str, Path]:
+    """Name -> label file; raises ImageFileError for labels without an image."""
+    from mafs_ros.images.files.folders import list_images
+    from mafs_ros.images.files.read import ImageFileError
+
+    if folder is None:
+        return {}
+    labels = list_images(folder)
+    if lonely := [name for name in labels if name not in set(names)]:
+        raise ImageFileError(
+            f"{folder}: {len(lonely)} of {len(labels)} labels have no image of "
+            f"the same name: {', '.join(lonely[:5])}"
+        )
+    if len(labels) < len(names):
+        print(
+            f"mafs bag: {len(names) - len(labels)} of {len(names)} images have no labels",
+            file=sys.stderr,
+        )
+    return labels
+
+
+def even_stamps(fps: float, count: int) -> list[tuple[int, int]]:
+    """(RGB, thermal) stamps in ns at a steady rate, both cameras at once."""
+    stamps = [FIRST_STAMP_S * 10**9 + round(index * 1e9 / fps) for index in range(count)]
+    return [(stamp, stamp) for stamp in stamps]

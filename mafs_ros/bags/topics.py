@@ -1,0 +1,87 @@
+"""Which two topics of a bag are the RGB and the thermal camera."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from mafs_ros.bags.reader import Bag, BagError, ImageTopic
+
+# What the name of a topic says about its images; where several words match, the last one does:
+# /rgbt_rig/thermal/image is thermal, /thermal/labels neither.
+NAME_HINTS = re.compile(
+    r"(?P<thermal>thermal|thermo|infrared|lwir|mwir|flir|boson|lepton|optris"
+    r"|(?<![a-z])(?:ir|tir|tau|seek)(?![a-z]))"
+    r"|(?P<rgb>rgb|colou?r|visible)"
+    r"|(?P<other>depth|disparity|confidence|label|mask|semantic|segment|overlay|fused|fusion)"
+)
+DEEP_GREY = ("mono16", "16UC1", "16SC1", "32FC1")
+GREY = ("mono8", "8UC1", *DEEP_GREY)
+PICTURE_FORMATS = ("jpeg", "jpg", "png")  # compressed messages may name no encoding
+
+
+def choose_topics(bag: Bag, rgb: str = "", thermal: str = "") -> tuple[ImageTopic, ImageTopic]:
+    """The RGB and the thermal topic of a bag: those named, else guessed.
+
+    A guess goes by encoding (grey, deeper than 8 bit: thermal) and by words in the name
+    (NAME_HINTS). Raises BagError, which lists the image topics
+    there are, where a named one is missing or a guess finds none or several.
+    """
+    found_rgb = _named(bag, rgb) if rgb else None
+    found_thermal = _named(bag, thermal) if thermal else None
+    found_rgb = found_rgb or _best(bag, "rgb", _rgb_score, found_thermal)
+    found_thermal = found_thermal or _best(bag, "thermal", _thermal_score, found_rgb)
+    if found_rgb.name == found_thermal.name:
+        raise BagError(f"{bag.path}: {rgb} is named as RGB and as thermal topic, expected two")
+    return found_rgb, found_thermal
+
+
+def _named(bag: Bag, name: str) -> ImageTopic:
+    for topic in bag.image_topics:
+        if topic.name == "/" + name.lstrip("/"):
+            if not topic.encoding:
+                raise BagError(f"{bag.path}: the topic {topic} holds no readable image")
+            return topic
+    raise BagError(f"{bag.path}: no image topic {name}; {_listing(bag)}")
+
+
+def _best(bag: Bag, what: str, score: Any, taken: ImageTopic | None) -> ImageTopic:
+    scores = {topic: score(topic) for topic in bag.image_topics if topic != taken}
+    best = max(scores.values(), default=0)
+    found = [topic for topic in scores if best > 0 and scores[topic] == best]
+    raw_names = {topic.name for topic in found if not topic.compressed}
+    found = [
+        topic
+        for topic in found
+        if topic.name.removesuffix("/compressed") not in raw_names or not topic.compressed
+    ]
+    if len(found) == 1:
+        return found[0]
+    trouble = f"several topics may be the {what} one" if found else f"no topic looks {what}"
+    raise BagError(f"{bag.path}: {trouble}, name it; {_listing(bag)}")
+
+
+def _listing(bag: Bag) -> str:
+    if not bag.image_topics:
+        return "there are no image topics in this bag"
+    return "the image topics are: " + ", ".join(str(topic) for topic in bag.image_topics)
+
+
+def _name_hint(topic: ImageTopic) -> str | None:
+    hints = [match.lastgroup for match in NAME_HINTS.finditer(topic.name.lower())]
+    return hints[-1] if hints else None
+
+
+def _rgb_score(topic: ImageTopic) -> int:
+    hint = _name_hint(topic)
+    if not topic.encoding or topic.encoding in GREY or hint in ("thermal", "other"):
+        return 0
+    return 2 if hint == "rgb" else 1
+
+
+def _thermal_score(topic: ImageTopic) -> int:
+    hint = _name_hint(topic)
+    grey = topic.encoding in GREY or (topic.compressed and topic.encoding in PICTURE_FORMATS)
+    if not grey or hint in ("rgb", "other"):
+        return 0
+    return 2 * (hint == "thermal") + (topic.encoding in DEEP_GREY)

@@ -1,0 +1,1 @@
+"""What every room may need: errors, files of the package, atomic writing, stamps, tables."""

@@ -1,0 +1,18 @@
+"""The topics on which the node publishes, without its name."""
+
+IMAGES = {
+    "fused": "fused/image",
+    "labels": "segmentation/labels",
+    "overlay": "segmentation/overlay",
+}
+LABEL_INFO = "segmentation/label_info"
+
+
+def absolute(topic: str) -> str:
+    """The full name where the node runs under its own name, without a namespace."""
+    return f"/mafs/{topic}"
+
+
+def private(topic: str) -> str:
+    """The name that ROS puts the node's name before."""
+    return f"~/{topic}"

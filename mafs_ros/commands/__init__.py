@@ -1,0 +1,1 @@
+"""The subcommands of `mafs`, one file or folder each."""

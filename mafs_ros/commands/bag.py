@@ -1,0 +1,131 @@
+"""`mafs bag`: make a bag from folders of images, and say what is in one. Without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from mafs_ros.bags.make import (
+    LABELS_TOPIC,
+    RGB_TOPIC,
+    THERMAL_TOPIC,
+    even_stamps,
+    find_labels,
+    write_shots,
+)
+
+EXAMPLE = """\
+examples:
+  mafs bag make --rgb vi --thermal ir --labels label --fps 10 drive
+  mafs bag make --rgb vi --thermal ir --stamps stamps.csv drive
+  mafs bag info drive"""
+MAKE_EXAMPLE = f"""\
+example:
+  mafs bag make --rgb vi --thermal ir --labels label --fps 10 drive
+
+Images pair by their names without suffix. They become {RGB_TOPIC}, {THERMAL_TOPIC} and, with
+--labels, {LABELS_TOPIC} (mono8 class ids with the RGB stamps; images may lack one).
+A stamps file is CSV with the first line name,rgb,thermal and stamps in seconds."""
+INFO_EXAMPLE = """\
+example:
+  mafs bag info drive
+
+Exit code 1 where the bag is damaged or holds no pairs; what can be read is still shown."""
+
+
+def add_parser(commands) -> None:
+    """Add `mafs bag` to the sub-commands of `mafs`."""
+    parser = commands.add_parser(
+        "bag",
+        help="make or inspect a rosbag2 of the camera pair",
+        epilog=EXAMPLE,
+        description="Make a rosbag2 from image folders, or say what one holds and which node "
+        "parameters fit it.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = parser.add_subparsers(
+        title="commands", dest="bag_command", metavar="COMMAND", required=True
+    )
+    make = kinds.add_parser(
+        "make",
+        help="a bag from folders of images",
+        epilog=MAKE_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    make.add_argument("--rgb", metavar="DIR", type=Path, required=True)
+    make.add_argument("--thermal", metavar="DIR", type=Path, required=True)
+    make.add_argument("--labels", metavar="DIR", type=Path, help="PNGs of class ids")
+    times = make.add_mutually_exclusive_group(required=True)
+    times.add_argument(
+        "--fps",
+        metavar="N",
+        type=frames_per_second,
+        help="frames per second, both cameras at once",
+    )
+    times.add_argument("--stamps", metavar="CSV", type=Path, help="recorded stamps")
+    make.add_argument(
+        "--storage", choices=("mcap", "sqlite3"), default="mcap", help="default: mcap"
+    )
+    make.add_argument("--compress", action="store_true", help="zstd for each message")
+    make.add_argument("out", metavar="OUT", type=Path, help="folder of the new bag")
+    make.set_defaults(run=run_make)
+    info = kinds.add_parser(
+        "info",
+        help="topics, rates, offsets, parameters that fit",
+        epilog=INFO_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    info.add_argument("bag", metavar="BAG", type=Path, help="folder, .mcap or .db3 file")
+    info.add_argument("--rgb-topic", default="", help="default: guessed")
+    info.add_argument("--thermal-topic", default="", help="default: guessed")
+    info.set_defaults(run=run_info)
+
+
+def frames_per_second(text: str) -> float:
+    """Parse a rate; raises argparse.ArgumentTypeError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.001 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected 0.001 to 1000")
+    return value
+
+
+def run_info(args: argparse.Namespace) -> int:
+    """Print what the bag holds; returns 1 where it is damaged or holds no pairs."""
+    from mafs_ros.bags.describe import describe_bag
+    from mafs_ros.bags.reader import Bag
+
+    with Bag(args.bag, salvage=True) as bag:
+        text, sound = describe_bag(bag, args.rgb_topic, args.thermal_topic)
+    print(text)
+    return 0 if sound else 1
+
+
+def run_make(args: argparse.Namespace) -> int:
+    """Write the bag; raises OSError or ValueError, and then leaves no half bag."""
+    from mafs_ros.bags.writer import BagWriter
+    from mafs_ros.images.files.folders import pair_folders
+    from mafs_ros.images.files.stamps import read_stamps
+
+    pairs = pair_folders(args.rgb, args.thermal)
+    names = [name for name, _, _ in pairs]
+    labels = find_labels(args.labels, names)
+    stamps = read_stamps(args.stamps, names) if args.stamps else even_stamps(args.fps, len(names))
+    shots = []
+    for (name, rgb, thermal), (rgb_stamp, thermal_stamp) in zip(pairs, stamps, strict=True):
+        shots += [(rgb_stamp, "rgb", rgb), (thermal_stamp, "thermal", thermal)]
+        if name in labels:
+            shots.append((rgb_stamp, "labels", labels[name]))
+    shots.sort(key=lambda shot: shot[0])  # stable: rgb, thermal, labels of one stamp
+    with BagWriter(args.out, args.storage, args.compress) as writer:
+        try:
+            write_shots(writer, shots)
+        except BaseException:
+            writer.close()
+            shutil.rmtree(args.out, ignore_errors=True)
+            raise
+    print(f"wrote {args.out}: {len(pairs)} pairs" + f", {len(labels)} labelled" * bool(labels))
+    return 0

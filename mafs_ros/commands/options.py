@@ -1,0 +1,43 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from mafs_ros.base.backend_names import ALL_PRECISIONS, BACKENDS
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add --backend and --precision, the arguments of `mafs_ros.engine.create_engine`."""
+    parser.add_argument(
+        "--backend",
+        choices=("auto", *BACKENDS),
+        default="auto",
+        help="engine that runs the network; default: auto, the fastest available",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("auto", *ALL_PRECISIONS),
+        default="auto",
+        help="arithmetic of the engine; default: auto, its own choice",
+    )
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Parse 'WIDTHxHEIGHT' into (height, width); raises argparse.ArgumentTypeError."""
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 640x480, got {text!r}")
+    return int(match[2]), int(match[1])
+
+
+def add_size_option(parser: argparse.ArgumentParser) -> None:
+    """Add --size, the image size as cameras give it."""
+    parser.add_argument(
+        "--size",
+        metavar="WIDTHxHEIGHT",
+        type=image_size,
+        required=True,
+        help="size of the RGB images, such as 640x480",
+    )

@@ -1,0 +1,1 @@
+"""`mafs replay`: a bag through the node's own steps, with scores and a report."""

@@ -1,0 +1,236 @@
+"""`mafs replay --live`: the real node and a player as processes, measured from outside.
+
+The player publishes the bag at its recorded times; the node runs with the replay's parameters. Of
+every output the bytes are digested, so that the offline evaluation can check that it computes the
+same. Processes and reception are those of `mafs_ros.rig`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from mafs_ros.bags.reader import IMAGE, TYPES, Bag, ImageTopic
+from mafs_ros.bags.times import read_times
+from mafs_ros.base.resources import default_weights
+from mafs_ros.commands.replay.live_result import Live, LiveError, digest
+from mafs_ros.commands.replay.options import Options
+from mafs_ros.images.messages.cdr import header_stamp
+from mafs_ros.rig.account import drops, integer, latencies_ms, read_sent
+from mafs_ros.rig.processes import START_TIMEOUT_S, Process, RigError, progress, set_environment
+from mafs_ros.rig.receiver import OUTPUTS, Receiver
+from mafs_ros.rig.source import Source
+from mafs_ros.rig.start_and_end import settle, wait_for_start
+
+Topics = tuple[ImageTopic, ImageTopic]  # RGB and thermal
+STALL_TIMEOUT_S = 60.0
+
+
+class LiveReceiver(Receiver):
+    """Keeps the arrival and the digest of each output, and nothing on disk."""
+
+    def __init__(self, source: Source, spool: Path) -> None:
+        self.digests: dict[str, dict[int, bytes]] = {name: {} for name in OUTPUTS}
+        super().__init__(source, spool)
+
+    def _take(self, name: str, raw: bytes) -> None:
+        now, stamp = time.monotonic_ns(), header_stamp(raw)
+        self.received[name][stamp] = now
+        if name not in OUTPUTS:
+            return
+        message: Any = TYPES.deserialize_cdr(raw, IMAGE)
+        self.digests[name][stamp] = digest(message.data)
+        if all(stamp in self.received[other] for other in OUTPUTS):
+            self.complete += 1
+
+    def whole(self) -> list[int]:
+        """RGB stamps of which both the fused image and the labels came, in their order."""
+        return sorted(set(self.digests["fused"]) & set(self.digests["labels"]))
+
+
+def run_live(options: Options, settings: dict[str, Any], topics: Topics) -> Live:
+    """Play the bag to the node, `rate` times as fast as recorded; returns what came out.
+
+    settings: parameters of the node. Raises LiveError or OSError; the logs lie in OUT/log.
+    """
+    out = options.out
+    (out / "log").mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mafs_live_")))
+        source = live_source(options, settings, topics)
+        stack.callback(restore_environment, dict(os.environ))
+        set_environment()
+        # So that no process is left behind; the command line knows Ctrl-C.
+        stack.callback(
+            signal.signal,
+            signal.SIGTERM,
+            signal.signal(signal.SIGTERM, signal.default_int_handler),
+        )
+        receiver = LiveReceiver(source, scratch)
+        stack.callback(receiver.close)
+        node = Process("mafs_ros.node", source.node, out / "log" / "node.log")
+        stack.callback(node.stop)
+        player = Process(
+            "mafs_ros.cameras",
+            {
+                **source.cameras,
+                "wait_for_subscribers": 2,
+                "wait_timeout_s": START_TIMEOUT_S,
+                "sent_file": str(scratch / "sent.csv"),
+            },
+            out / "log" / "player.log",
+        )
+        stack.callback(player.stop)
+        try:
+            wait_for_start(source, receiver, (node, player))
+            receiver.subscribe_inputs()
+            wait_for_player(source, receiver, (node, player))
+        except RigError as error:
+            raise LiveError(str(error)) from error
+        settle(receiver, player.said)
+        node.stop()
+        published = read_sent(scratch / "sent.csv")
+        ages = ages_ms(receiver, published, options.bag, topics[0])
+        return measured(receiver, player.said, published, ages, options.rate)
+
+
+def restore_environment(before: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def live_source(options: Options, settings: dict[str, Any], topics: Topics) -> Source:
+    """The bag, and the parameters of node and player."""
+    rgb, thermal = topics
+    node = {
+        **settings,
+        "weights": str((options.weights or default_weights()).resolve()),
+        "backend": options.backend,
+        "precision": options.precision,
+        "input_reliability": "reliable",
+        "input_depth": 20,
+        "rgb_transport": "compressed" if rgb.compressed else "raw",
+        "thermal_transport": "compressed" if thermal.compressed else "raw",
+        "image_height": rgb.height,
+        "image_width": rgb.width,
+    }
+    cameras = {
+        "bag": str(options.bag),
+        "bag_rgb_topic": rgb.name,
+        "bag_thermal_topic": thermal.name,
+        "speed": options.rate,
+    }
+    return Source(
+        f"bag {options.bag}",
+        min(rgb.count, thermal.count),
+        rgb.height,
+        rgb.width,
+        paced=False,
+        cameras=cameras,
+        node=node,
+        compressed={"rgb": rgb.compressed, "thermal": thermal.compressed},
+    )
+
+
+def wait_for_player(
+    source: Source, receiver: LiveReceiver, processes: tuple[Process, ...]
+) -> None:
+    """Return when everything has been played; raises RigError if a process fails or stalls."""
+    player = processes[1]
+    newest, since = 0, time.monotonic()
+    with progress(source.pairs, "live") as bar:
+        while player.code is None:
+            for process in processes:
+                process.check()
+            if receiver.error:
+                raise RigError(str(receiver.error)) from receiver.error
+            arrived = len(receiver.received["rgb"])
+            bar.update(arrived - bar.n)
+            if arrived != newest:
+                newest, since = arrived, time.monotonic()
+            if time.monotonic() - since > STALL_TIMEOUT_S:
+                raise RigError(f"no image for {STALL_TIMEOUT_S:.0f} s; see {player.log}")
+            time.sleep(0.05)
+        player.check()
+
+
+def measured(
+    receiver: LiveReceiver,
+    sent: dict[str, Any],
+    published: dict[str, dict[int, int]],
+    ages: list[float],
+    rate: float,
+) -> Live:
+    """Latencies, ages, throughput, drops by cause, and whether the counters add up."""
+    pairing = receiver.diagnostics.get("pairing", {})
+    perception = receiver.diagnostics.get("perception", {})
+    arrivals = receiver.received["fused"]
+    stamps = receiver.whole()
+    latency = latencies_ms({s: arrivals[s] for s in stamps}, published).tolist()
+    causes = drops(sent, receiver, pairing, perception)
+    span_s = (max(arrivals.values()) - min(arrivals.values())) / 1e9 if len(arrivals) > 1 else 0.0
+    numbers = {
+        "rate": rate,
+        "sent": {camera: sent[camera]["sent"] for camera in ("rgb", "thermal")},
+        "pairs": integer(pairing.get("paired")),
+        "published": len(stamps),
+        "frames_per_second": (len(arrivals) - 1) / span_s if span_s else None,
+        "drops": causes,
+        "player_late_ms": sent["late_ms"],
+    }
+    return Live(
+        {s: (receiver.digests["fused"][s], receiver.digests["labels"][s]) for s in stamps},
+        latency,
+        ages,
+        numbers,
+        unaccounted(numbers),
+    )
+
+
+def ages_ms(
+    receiver: LiveReceiver,
+    published: dict[str, dict[int, int]],
+    path: Path,
+    rgb: ImageTopic,
+) -> list[float]:
+    """From the stamp of each RGB image, its recorded delay included, to its fused image."""
+    with Bag(path, salvage=True) as bag:
+        times = read_times(bag, (rgb,))[0][rgb.name]
+    delay = {int(s): int(r) - int(s) for s, r in zip(times.stamps, times.received, strict=True)}
+    arrivals = receiver.received["fused"]
+    return [(arrivals[s] - published["rgb"][s] + delay[s]) / 1e6 for s in receiver.whole()]
+
+
+def unaccounted(numbers: dict[str, Any]) -> list[str]:
+    """What does not add up between what was sent and what the node counted."""
+    counted, problems = numbers["drops"], []
+    for camera in ("rgb", "thermal"):
+        lost = sum(count for cause, count in counted.items() if cause.startswith(camera))
+        if numbers["sent"][camera] != numbers["pairs"] + lost:
+            problems.append(
+                f"live: {numbers['sent'][camera]} {camera} images were sent, the node "
+                f"accounts for {numbers['pairs'] + lost}"
+            )
+    lost = sum(
+        counted[cause]
+        for cause in (
+            "replaced_while_busy",
+            "failed",
+            "bad_image",
+            "not_subscribed",
+            "output_lost",
+        )
+    )
+    if numbers["pairs"] != numbers["published"] + lost:
+        problems.append(
+            f"live: {numbers['pairs']} pairs, of which the node accounts for "
+            f"{numbers['published'] + lost}"
+        )
+    if any(count < 0 for count in counted.values()):
+        problems.append("live: a counter is negative, diagnostics were lost on the way")
+    return problems

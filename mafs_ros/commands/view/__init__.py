@@ -1,0 +1,1 @@
+"""`mafs view`: the topics in a browser."""

@@ -1,0 +1,152 @@
+"""Engine on a CPU through OpenVINO."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+from openvino import properties
+
+from mafs_ros.base.errors import one_line
+from mafs_ros.engine.cache import fetch, graph_facts
+from mafs_ros.engine.checks import read_checks
+from mafs_ros.engine.interface import Engine, Image
+from mafs_ros.engine.openvino.precision import TYPES, Size, compile_options, native_precisions
+from mafs_ros.engine.precision import choose_precision
+from mafs_ros.model.weights import read_info
+
+log = logging.getLogger(__name__)
+KEPT_SIZES = 4  # compiled image sizes held at a time
+GRAPH = "graph.xml"  # and graph.bin, in an entry of the cache
+VERSION = openvino.__version__.split("-")[0]
+
+
+class OpenVinoEngine(Engine):
+    """The deployed graph compiled by OpenVINO for the CPU, one compilation per image size.
+
+    precision: 'fp32', 'bf16' or 'fp16' (where the CPU computes in it), 'int8' (where `mafs
+    quantize` has made a model for the image size; what is not quantised runs in bf16 where the
+    CPU has it), or 'auto': the fastest that the CPU has and whose stored accuracy check passed,
+    fp32 where none is stored. A precision that cannot be had at a size falls back, and the log
+    says why.
+
+    Converted graph and compiled model are kept in `cache_dir`, so that torch is needed for the
+    first use of a model file at a size only; a cache that cannot be written costs time, not
+    function. Images of a batch run one after the other: one call with all is no faster here.
+
+    Raises ValueError for a precision that the CPU does not have.
+    """
+
+    name = "openvino"
+
+    def __init__(
+        self,
+        weights: Path,
+        threads: int = 0,
+        cache_dir: Path | None = None,
+        precision: str = "auto",
+    ) -> None:
+        self.model_info = read_info(weights)
+        self._weights, self._cache_dir, self._precision = weights, cache_dir, precision
+        self._core = openvino.Core()
+        self._native = native_precisions(self._core)
+        if precision in TYPES and precision not in self._native:
+            raise ValueError(
+                f"this CPU does not compute in {precision}, only in {', '.join(self._native)}: "
+                "choose one of these, or auto"
+            )
+        self._threads = threads
+        self._checks = read_checks(weights) if precision in ("auto", "int8") else {}
+        self._requests: dict[Size, openvino.InferRequest] = {}
+        device = self._core.get_property("CPU", "FULL_DEVICE_NAME")
+        self.description = f"OpenVINO {VERSION} {self._describe_precision()} on {device}"
+
+    def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
+        size = rgb.shape[1:3]
+        if size not in self._requests:
+            if len(self._requests) >= KEPT_SIZES:
+                self._requests.pop(next(iter(self._requests)))
+            self._requests[size] = self._compile(size)
+        request = self._requests[size]
+        results = [
+            request.infer([rgb[i : i + 1], thermal[i : i + 1]], share_inputs=True)
+            for i in range(len(rgb))
+        ]
+        if len(results) == 1:
+            return results[0][0], results[0][1]
+        return (
+            np.concatenate([result[0] for result in results]),
+            np.concatenate([result[1] for result in results]),
+        )
+
+    def close(self) -> None:
+        self._requests.clear()
+
+    def precision_at(self, size: Size) -> tuple[str, str]:
+        """The precision for images of height, width, and why it is not the one wished for."""
+        return choose_precision(self._precision, size, self._checks, self._native)
+
+    def _describe_precision(self) -> str:
+        if self._precision in TYPES:
+            return self._precision
+        other = self.precision_at((0, 0))[0]
+        sized = {size: self.precision_at(size)[0] for size in self._checks}
+        words = [
+            f"{name} at {width}x{height}"
+            for (height, width), name in sized.items()
+            if name != other
+        ]
+        return ", ".join([*words, f"{other} at other sizes"]) if words else other
+
+    def source(self, size: Size) -> tuple[Path | openvino.Model, dict[str, Any], str]:
+        """What is compiled for images of height, width, the options, and the precision."""
+        precision, reason = self.precision_at(size)
+        if reason:
+            level = logging.WARNING if self._precision == "int8" else logging.INFO
+            log.log(level, "%dx%d runs in %s: %s", size[1], size[0], precision, reason)
+        model = self._checks[size].int8_model if precision == "int8" else self._graph(size)
+        return model, compile_options(precision, self._threads, self._native), precision
+
+    def _compile(self, size: Size) -> openvino.InferRequest:
+        model, options, _ = self.source(size)
+        if self._cache_dir is not None:
+            options[properties.cache_dir()] = str(self._cache_dir / "openvino-compiled")
+        return self._core.compile_model(model, "CPU", options).create_infer_request()
+
+    def _graph(self, size: Size) -> openvino.Model:
+        """The converted graph, as it is kept in the cache.
+
+        Never the one in memory: it is optimised a little differently, and every start shall give
+        the same bytes.
+        """
+
+        def build(folder: Path) -> None:
+            from mafs_ros.engine.openvino.convert import convert
+
+            model = convert(self._weights, *size)
+            openvino.save_model(model, folder / GRAPH, compress_to_fp16=False)
+
+        facts = graph_facts("openvino", "fp32", self._weights, (1, *size))
+        facts["openvino"] = VERSION
+        return fetch(
+            self._cache_dir, facts, build, lambda folder: self._core.read_model(folder / GRAPH)
+        )
+
+
+def write_model(model: openvino.Model, path: Path) -> None:
+    """Write `path` (.xml) and its .bin, the .xml last; raises OSError, nothing is left then."""
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.xml")
+    try:
+        openvino.save_model(model, temporary, compress_to_fp16=False)
+        os.replace(temporary.with_suffix(".bin"), path.with_suffix(".bin"))
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        for suffix in (".xml", ".bin"):
+            with contextlib.suppress(OSError):
+                temporary.with_suffix(suffix).unlink(missing_ok=True)
+        raise OSError(f"{path}: cannot be written: {one_line(error)}") from error

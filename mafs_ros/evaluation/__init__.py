@@ -1,0 +1,1 @@
+"""How good fused images and labels are."""

@@ -1,0 +1,147 @@
+"""Which pairs of a bag are evaluated: those that its images make by the node's own pairing.
+
+The images are paired in the order of recording, with the slop, queue size and time offset of the
+node's parameters; the caller says which of these pairs it wants (every Nth, those of a live run).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mafs_ros.bags.reader import Bag, BagError, BagMessage, ImageTopic
+from mafs_ros.bags.times import Stamped, Times
+from mafs_ros.evaluation.ground_truth import GroundTruth, LabelTopic
+from mafs_ros.perception.pairing.counters import PairingCounters
+from mafs_ros.perception.pairing.policy import Pairing
+
+LABEL_WAIT = 30  # pairs that wait for a label topic which lags behind
+
+
+@dataclass
+class Frame:
+    """A pair that is to be evaluated. number: of the pair, from 0; rgb_number: of the image."""
+
+    number: int
+    rgb: BagMessage
+    thermal: BagMessage
+    rgb_number: int
+
+    @property
+    def received(self) -> int:
+        return max(self.rgb.received, self.thermal.received)
+
+
+@dataclass
+class PairLog:
+    """All pairs so far, wanted or not, and how the images came.
+
+    offsets_ms: thermal minus RGB stamp, thermal_time_offset_s included; rgb_stamps: in ns. times:
+    by topic, like counters only there once the reading has ended.
+    """
+
+    offsets_ms: list[float] = field(default_factory=list)
+    rgb_stamps: list[int] = field(default_factory=list)
+    counters: PairingCounters | None = None
+    times: dict[str, Times] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return len(self.rgb_stamps)
+
+
+class PairReader:
+    """Reads the wanted pairs of a bag and logs all of them.
+
+    topics: RGB and thermal; settings: parameters of the node; labels: ground truth, those of a
+    topic are collected on the way; wanted: which pairs to give.
+    """
+
+    def __init__(
+        self,
+        topics: tuple[ImageTopic, ImageTopic],
+        settings: dict[str, Any],
+        labels: GroundTruth | None,
+        wanted: Callable[[Frame], bool],
+    ) -> None:
+        self.log = PairLog()
+        self._rgb, self._thermal = (topic.name for topic in topics)
+        self._labels = labels if isinstance(labels, LabelTopic) else None
+        self._wanted = wanted
+        self._shift_ns = round(settings["thermal_time_offset_s"] * 1e9)
+        self._found: list[tuple[Stamped, Stamped]] = []
+        self._pairing = Pairing(
+            lambda rgb, thermal: self._found.append((rgb, thermal)),
+            slop_s=settings["slop_s"],
+            queue_size=settings["queue_size"],
+            thermal_time_offset_s=settings["thermal_time_offset_s"],
+        )
+
+    def frames(self, bag: Bag) -> Generator[Frame, None, None]:
+        """The wanted pairs, each once its labels are here or can be waited for no longer.
+
+        Raises BagError where the bag is damaged, after all pairs before that place.
+        """
+        waiting: deque[Frame] = deque()
+        labels, damage = self._labels, None
+        try:
+            with closing(self._paired(bag)) as pairs:
+                for frame in pairs:
+                    if frame is not None:
+                        waiting.append(frame)
+                    while waiting and (
+                        labels is None
+                        or len(waiting) > LABEL_WAIT
+                        or labels.is_decided(waiting[0].rgb.stamp)
+                    ):
+                        yield waiting.popleft()
+        except BagError as error:
+            damage = error
+        yield from waiting
+        if damage is not None:
+            raise damage
+
+    def _paired(self, bag: Bag) -> Generator[Frame | None, None, None]:
+        """The wanted pairs as recorded; None after each message that completes none."""
+        labels = self._labels
+        stamps: dict[str, tuple[list[int], list[int]]] = {
+            self._rgb: ([], []),
+            self._thermal: ([], []),
+        }
+        wanted = {self._rgb, self._thermal} | ({labels.topic.name} if labels else set())
+        try:
+            for message in bag.messages(wanted):
+                if labels is not None and message.topic == labels.topic.name:
+                    labels.add(message)
+                    yield None
+                    continue
+                own, received = stamps[message.topic]
+                stamped = Stamped(message, message.stamp, len(own))
+                own.append(message.stamp)
+                received.append(message.received)
+                add = (
+                    self._pairing.add_rgb
+                    if message.topic == self._rgb
+                    else self._pairing.add_thermal
+                )
+                add(stamped)
+                yield self._take_pair(*self._found.pop()) if self._found else None
+        finally:
+            self.log.counters = self._pairing.counters
+            self.log.times = {
+                name: Times(np.array(own, np.int64), np.array(received, np.int64))
+                for name, (own, received) in stamps.items()
+            }
+
+    def _take_pair(self, rgb: Stamped, thermal: Stamped) -> Frame | None:
+        frame = Frame(self.log.count, rgb.message, thermal.message, rgb.number)
+        self.log.offsets_ms.append(
+            (thermal.message.stamp + self._shift_ns - rgb.message.stamp) / 1e6
+        )
+        self.log.rgb_stamps.append(rgb.message.stamp)
+        return frame if self._wanted(frame) else None

@@ -1,0 +1,136 @@
+"""A sample of the pairs of a data folder or a bag, evenly spread, as the network sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mafs_ros.bags.reader import Bag, BagError
+from mafs_ros.bags.topics import choose_topics
+from mafs_ros.evaluation.bag_pairs import PairReader
+from mafs_ros.evaluation.ground_truth import LabelFolder
+from mafs_ros.evaluation.label_mapper import LabelMapper
+from mafs_ros.images.files.folders import list_images, pair_folders
+from mafs_ros.images.files.read import ImageFileError, read_labels, read_rgb, read_thermal
+from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
+from mafs_ros.parameters.file import read_settings
+from mafs_ros.perception.thermal import ThermalScaler
+
+Image = NDArray[np.uint8]
+# Names of the two folders below a data folder, the first found wins.
+RGB_FOLDERS = ("rgb", "vi", "visible", "Vis")
+THERMAL_FOLDERS = ("thermal", "ir", "infrared", "Ir")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """rgb uint8 [H, W, 3]; thermal uint8 [H, W], scaled; labels uint8 [H, W] or None."""
+
+    name: str
+    rgb: Image
+    thermal: Image
+    labels: Image | None = None
+
+
+def read_pairs(
+    data: Path,
+    count: int,
+    size: tuple[int, int] | None = None,
+    labels: Path | None = None,
+    mapper: LabelMapper | None = None,
+) -> list[Pair]:
+    """Read at most `count` pairs.
+
+    data: a folder with `rgb` and `thermal` (or `vi` and `ir`), images of a pair named alike; or a
+    rosbag2. size: height and width that all are resized to; None: that of the first RGB image.
+    labels: folder of label files, named like the images or, for a recording, by stamp or number;
+    a pair without one is left out. mapper: what turns their ids into the network's.
+
+    Raises OSError or ValueError that says what is wrong.
+    """
+    if not data.exists():
+        raise FileNotFoundError(f"{data}: there is no such folder or recording")
+    folders = _folders(data)
+    if folders is None:
+        found = _of_recording(data, count, labels)
+    else:
+        found = _of_folders(*folders, count, labels)
+    pairs = []
+    scaler = ThermalScaler(time_constant_s=0.0)  # each image has its own range
+    for name, rgb, thermal, ids in found:
+        size = size or (rgb.shape[0], rgb.shape[1])
+        mapped = None if ids is None or mapper is None else mapper(ids, rgb.shape[:2])
+        pairs.append(
+            Pair(
+                name,
+                _resized(rgb, size, cv2.INTER_AREA),
+                _resized(scaler(thermal, 0.0), size, cv2.INTER_LINEAR),
+                None if mapped is None else _resized(mapped, size, cv2.INTER_NEAREST),
+            )
+        )
+    if not pairs:
+        raise ValueError(f"{data}: no pair found" + " that has labels" * (labels is not None))
+    return pairs
+
+
+def _folders(data: Path) -> tuple[Path, Path] | None:
+    """The RGB and the thermal folder in `data`, None where it is no such folder."""
+    rgb = next((data / name for name in RGB_FOLDERS if (data / name).is_dir()), None)
+    thermal = next((data / name for name in THERMAL_FOLDERS if (data / name).is_dir()), None)
+    return (rgb, thermal) if rgb and thermal else None
+
+
+Found = Iterator[tuple[str, Image, NDArray[Any], Image | None]]
+
+
+def _of_folders(rgb: Path, thermal: Path, count: int, labels: Path | None) -> Found:
+    files = pair_folders(rgb, thermal)
+    label_files = list_images(labels) if labels else {}
+    if labels:
+        files = [file for file in files if file[0] in label_files]
+    for index in spread(len(files), count):
+        name, rgb_file, thermal_file = files[index]
+        ids = read_labels(label_files[name]) if labels else None
+        yield name, read_rgb(rgb_file), read_thermal(thermal_file), ids
+
+
+def _of_recording(path: Path, count: int, labels: Path | None) -> Found:
+    try:
+        bag = Bag(path)
+    except BagError as error:
+        raise ImageFileError(
+            f"{error}; expected a rosbag2, or a folder that holds the folders rgb and thermal"
+        ) from None
+    with bag:
+        topics = choose_topics(bag)
+        folder = LabelFolder(labels, topics[0].count) if labels else None
+        wanted = set(spread(min(topic.count for topic in topics), count))
+        reader = PairReader(
+            topics, read_settings(None, ()), folder, lambda frame: frame.number in wanted
+        )
+        for frame in reader.frames(bag):
+            ids = folder.find(frame.rgb.stamp, frame.rgb_number) if folder else None
+            if folder is None or ids is not None:
+                yield (
+                    str(frame.rgb.stamp),
+                    rgb_from_message(frame.rgb.deserialize()),
+                    thermal_from_message(frame.thermal.deserialize()),
+                    ids,
+                )
+
+
+def spread(total: int, count: int) -> list[int]:
+    """At most `count` numbers, evenly spread over 0 .. total - 1."""
+    return sorted({round(value) for value in np.linspace(0, total - 1, min(total, count))})
+
+
+def _resized(image: Image, size: tuple[int, int], interpolation: int) -> Image:
+    if image.shape[:2] == size:
+        return np.ascontiguousarray(image)
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=interpolation), np.uint8)

@@ -1,0 +1,1 @@
+"""Image messages to arrays and back, and their bytes on the wire."""

@@ -1,0 +1,132 @@
+"""Starts the node `mafs`."""
+
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import traceback
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode
+from rclpy.signals import SignalHandlerOptions
+
+from mafs_ros.base.errors import one_line
+from mafs_ros.base.memory import IMAGE_BUFFERS, keep_freed_memory
+from mafs_ros.node.lifecycle import MafsNode
+from mafs_ros.node.worker import STARTER, WORKER
+from mafs_ros.parameters.table import ParameterError
+
+# How often the spinning thread looks for SIGINT and SIGTERM.
+SIGNAL_PERIOD_S = 0.2
+# How long the frame in progress may take at the end; `ros2 launch` loses patience after 5 s.
+GRACE_S = 2.0
+# Python's default of 5 ms lets the spinning thread keep a new pair from the worker.
+SWITCH_S = 0.00001
+
+
+class RosLogHandler(logging.Handler):
+    """Sends what the layers without ROS log to the node's log."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        super().__init__()
+        self._logger = node.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.ERROR:
+            self._logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(text)
+        else:
+            self._logger.info(text)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; returns the exit code (1: it could not start)."""
+    stop = threading.Event()
+    # Not rclpy's own handlers: they shut the context down under the worker, and a second SIGINT
+    # (a terminal and `ros2 launch` both send one) would raise in the middle of the clean-up.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    keep_freed_memory(IMAGE_BUFFERS)
+    try:
+        code = run(sys.argv if args is None else args, stop)
+    except Exception as error:
+        # Without the places in rcl's own source: ', at /project/src/parser.c:271'.
+        print(f"mafs_node: {re.sub(', at /[^ ,]+', '', one_line(error))}", file=sys.stderr)
+        code = 1
+    if any(thread.name in (STARTER, WORKER) for thread in threading.enumerate()):
+        os._exit(code)  # an engine that compiles cannot be told to stop, and is not waited for
+    return code
+
+
+def run(args: list[str], stop: threading.Event) -> int:
+    """The node's whole life; raises ParameterError and rclpy's errors for bad arguments."""
+    if foreign := words_for_nobody(args[1:]):
+        raise ParameterError(
+            f"got arguments {' '.join(foreign)}, expected parameters as "
+            "--ros-args -p NAME:=VALUE (names: ros2 param list, or docs/parameters.md)"
+        )
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = MafsNode()
+        logging.getLogger("mafs_ros").addHandler(RosLogHandler(node))
+        logging.getLogger("mafs_ros").setLevel(logging.INFO)  # the progress of a build
+        try:
+            return live(node, stop)
+        finally:
+            node.destroy_node()
+    finally:
+        rclpy.shutdown()
+
+
+def live(node: MafsNode, stop: threading.Event) -> int:
+    """From autostart to the signal that ends it; returns the exit code."""
+    if node.get_parameter("autostart").value:
+        starter = start_in_thread(node, stop)
+        if starter.is_alive():
+            return 0
+        if not node.active:
+            return 1
+    sys.setswitchinterval(SWITCH_S)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while not stop.is_set():
+        try:
+            executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
+        except Exception as error:  # of one callback: the next may do better
+            node.warn("callback", f"a callback failed: {one_line(error)}")
+            node.get_logger().debug(traceback.format_exc())
+    node.leave(GRACE_S)
+    executor.shutdown()
+    return 0
+
+
+def start_in_thread(node: MafsNode, stop: threading.Event) -> threading.Thread:
+    """Configure and activate the node, in a thread so that signals are heeded meanwhile.
+
+    Returns when that has ended, or as soon as `stop` is set, with the thread still alive.
+    """
+    thread = threading.Thread(target=node.start, name=STARTER)
+    thread.start()
+    while thread.is_alive() and not stop.is_set():
+        thread.join(SIGNAL_PERIOD_S)
+    return thread
+
+
+def words_for_nobody(args: list[str]) -> list[str]:
+    """Arguments outside --ros-args ... --; NAME:=VALUE among them would only rename a topic."""
+    words, for_ros = [], False
+    for word in args:
+        if word in ("--ros-args", "--"):
+            for_ros = word == "--ros-args"
+        elif not for_ros:
+            words.append(word)
+    return words
+
+
+if __name__ == "__main__":
+    sys.exit(main())

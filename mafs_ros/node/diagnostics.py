@@ -1,0 +1,193 @@
+"""What the node knows about itself: counters, rates, latencies, and the /diagnostics message.
+
+Counting and judging run without ROS; only `diagnostic_array` makes a message. All memory is
+bounded. Times are seconds of `time.monotonic()` unless said.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from mafs_ros.base.stamps import FOREIGN_CLOCK_S
+from mafs_ros.node.camera_health import CameraHealth
+from mafs_ros.node.health import WINDOW_S, Events, FrameHealth
+from mafs_ros.node.state import Activity, Session
+from mafs_ros.perception.pairing.counters import PairingCounters
+from mafs_ros.perception.pairing.mailbox import Mailbox
+from mafs_ros.perception.thermal import ThermalScaler
+
+OK, WARN, ERROR = 0, 1, 2
+
+
+@dataclass
+class Status:
+    """One line of /diagnostics."""
+
+    name: str
+    level: int
+    message: str
+    values: dict[str, Any]
+
+
+def statuses(session: Session, activity: Activity, now: float, stale_s: float) -> list[Status]:
+    """All that an active node says of itself: cameras, pairing, perception."""
+    scaler = cast(ThermalScaler, session.perception.scaler)
+    low, high = scaler.range or (None, None)
+    return [
+        camera_status(activity.rgb, now, stale_s),
+        camera_status(activity.thermal, now, stale_s),
+        pairing_status(
+            activity.pairing.counters,
+            activity.pairs,
+            now,
+            stale_s,
+            activity.rgb,
+            activity.thermal,
+            activity.pairing.slop_s,
+        ),
+        perception_status(
+            activity.worker.frames,
+            activity.mailbox,
+            now,
+            {
+                **session.facts,
+                "thermal_scaling": scaler.mode,
+                "thermal_low": number(low),
+                "thermal_high": number(high),
+            },
+        ),
+    ]
+
+
+def camera_status(camera: CameraHealth, now: float, stale_s: float) -> Status:
+    """ERROR for a silent camera, WARN for bad images in the last WINDOW_S seconds."""
+    rate = camera.arrivals.rate_hz(now)
+    level, message = OK, f"{rate:.1f} Hz"
+    if (bad := camera.bad_arrivals.count(now)) > 0:
+        level, message = WARN, f"{bad} bad images in {WINDOW_S:.0f} s: {camera.bad_reason}"
+    if camera.silent_s(now) >= stale_s:
+        level, message = ERROR, silence(camera, now)
+    newest = camera.arrivals.newest
+    return Status(
+        f"{camera.name} camera",
+        level,
+        message,
+        {
+            "topic": camera.topic,
+            "image": camera.image,
+            "rate_hz": number(rate),
+            "received": camera.received,
+            "bad": camera.bad,
+            "lost_by_middleware": camera.lost,
+            "last_message_s_ago": "none yet" if newest is None else number(now - newest),
+        },
+    )
+
+
+def silence(camera: CameraHealth, now: float) -> str:
+    """'no thermal message on /thermal/image for 5 s'."""
+    return f"no {camera.name} message on {camera.topic} for {int(camera.silent_s(now))} s"
+
+
+def pairing_status(
+    counters: PairingCounters,
+    pairs: Events,
+    now: float,
+    stale_s: float,
+    rgb: CameraHealth,
+    thermal: CameraHealth,
+    slop_s: float,
+) -> Status:
+    """WARN where both cameras send but nothing pairs.
+
+    counters: those of the pairing; pairs: the times of its pairs; slop_s: its slop.
+    """
+    level, message = OK, f"{pairs.rate_hz(now):.1f} pairs/s"
+    unpaired_s = now - (rgb.since if pairs.newest is None else pairs.newest)
+    both_send = max(rgb.silent_s(now), thermal.silent_s(now)) < stale_s
+    if unpaired_s >= stale_s and both_send and rgb.stamp_s and thermal.stamp_s:
+        level = WARN
+        message = (
+            f"no pair for {unpaired_s:.0f} s: the newest thermal stamp is "
+            f"{thermal.stamp_s - rgb.stamp_s:+.3f} s from the newest RGB stamp, slop_s "
+            f"allows {slop_s:g} s (see slop_s and thermal_time_offset_s)"
+        )
+    values: dict[str, Any] = {
+        "rate_hz": number(pairs.rate_hz(now)),
+        "offset_ms": number(counters.newest_offset_ms),
+        "slop_s": f"{slop_s:g}",
+        "paired": counters.paired,
+        "time_resets": counters.resets,
+    }
+    for camera, of_camera in (("rgb", counters.rgb), ("thermal", counters.thermal)):
+        values.update({f"{camera}_{cause}": count for cause, count in asdict(of_camera).items()})
+    return Status("pairing", level, message, values)
+
+
+def perception_status(
+    frames: FrameHealth, mailbox: Mailbox, now: float, facts: dict[str, Any]
+) -> Status:
+    """ERROR while every frame fails, WARN where some of the last WINDOW_S seconds failed.
+
+    facts: what else is to be shown (engine, weights, thermal range, ...). The counters add up:
+    pairs = waiting + in_progress + published + failed + bad_image + not_subscribed
+    + replaced_while_busy + discarded.
+    """
+    rate = frames.publications.rate_hz(now)
+    level, message = OK, f"{rate:.1f} frames/s"
+    if (failed := frames.failures.count(now)) > 0:
+        level = WARN if frames.publications.count(now) else ERROR
+        message = f"{failed} frames failed in {WINDOW_S:.0f} s: {frames.failure}"
+    # In this order: what the worker does meanwhile only adds to what is in progress.
+    done, pairs = frames.counts(), mailbox.counters
+    values = {
+        "rate_hz": number(rate),
+        "pairs": pairs.put,
+        **done,
+        "replaced_while_busy": pairs.replaced,
+        "waiting": pairs.waiting,
+        "in_progress": pairs.taken - sum(done.values()),
+        "discarded": pairs.discarded,
+        "latency_ms_median": number(frames.latency_ms.median),
+        "latency_ms_p95": number(frames.latency_ms.p95),
+        "age_ms_median": age_text(frames.age_ms.median),
+        "age_ms_p95": age_text(frames.age_ms.p95),
+    }
+    for name, samples in list(frames.steps_ms.items()):
+        values[f"{name}_ms_median"] = number(samples.median)
+        values[f"{name}_ms_p95"] = number(samples.p95)
+    return Status("perception", level, message, {**values, **facts})
+
+
+def age_text(age_ms: float | None) -> str:
+    """Age against the RGB stamp; says so where the stamps are not of the node's clock."""
+    if age_ms is not None and abs(age_ms) > 1000 * FOREIGN_CLOCK_S:
+        return "unknown: the RGB stamps are not of this clock (see use_sim_time)"
+    return number(age_ms)
+
+
+def number(value: float | None) -> str:
+    return "none yet" if value is None else f"{value:.2f}"
+
+
+def diagnostic_array(node: str, statuses: list[Status], stamp: Any) -> DiagnosticArray:
+    """The statuses as 'NODE: NAME', the form that diagnostic_aggregator groups by.
+
+    node: the node's full name; stamp: builtin_interfaces/Time of the node's clock.
+    """
+    array = DiagnosticArray()
+    array.header.stamp = stamp
+    for status in statuses:
+        array.status.append(
+            DiagnosticStatus(
+                level=bytes([status.level]),
+                name=f"{node.lstrip('/')}: {status.name}",
+                message=status.message,
+                hardware_id="mafs_ros",
+                values=[
+                    KeyValue(key=key, value=str(value)) for key, value in status.values.items()
+                ],
+            )
+        )
+    return array

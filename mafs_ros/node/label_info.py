@@ -1,0 +1,22 @@
+"""The latched message that says which class every label is."""
+
+import json
+from typing import Any
+
+from std_msgs.msg import String
+
+from mafs_ros.perception.classes import ClassTable
+
+try:
+    from vision_msgs.msg import LabelInfo, VisionClass
+except ImportError:
+    LabelInfo = None
+
+
+def label_info_message(table: ClassTable) -> Any:
+    """The class table as vision_msgs/LabelInfo, or as JSON where vision_msgs is not installed."""
+    if LabelInfo is None:
+        return String(data=json.dumps(table.to_dict()))
+    message = LabelInfo()
+    message.class_map = [VisionClass(class_id=c.id, class_name=c.name) for c in table.classes]
+    return message

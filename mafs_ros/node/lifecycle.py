@@ -1,0 +1,260 @@
+"""The ROS 2 lifecycle node `mafs`: pairs two cameras, publishes the fused image and the labels.
+
+    ros2 run mafs_ros mafs_node --ros-args -p rgb_topic:=/cam/image -p thermal_topic:=/flir/image
+
+configure loads the weights and compiles the engine, activate subscribes and publishes, deactivate
+stops, cleanup frees. The node does the first two itself unless `autostart` is false. One thread
+spins: its callbacks only pair messages and leave the newest pair in a mailbox. A second one, the
+Worker, turns pairs into images and publishes them.
+"""
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from mafs_ros.base.errors import one_line
+from mafs_ros.base.output_topics import IMAGES, LABEL_INFO, private
+from mafs_ros.base.resources import default_weights
+from mafs_ros.node.camera_health import CameraHealth
+from mafs_ros.node.declare import declare_parameters, parameter_values
+from mafs_ros.node.diagnostics import OK, Status, diagnostic_array, statuses
+from mafs_ros.node.health import Events
+from mafs_ros.node.inputs import Inputs, input_topic
+from mafs_ros.node.label_info import LabelInfo, label_info_message
+from mafs_ros.node.state import Activity, Session, leave_pair
+from mafs_ros.node.transitions import attempt, refuse_impossible_transitions
+from mafs_ros.node.warnings import Warnings
+from mafs_ros.node.worker import Worker
+from mafs_ros.parameters.checks import check_change, check_together
+from mafs_ros.parameters.table import TABLE
+from mafs_ros.perception.build import build_perception, cache_dir_of, scaler_from
+from mafs_ros.perception.pairing.mailbox import Mailbox
+from mafs_ros.perception.pairing.policy import Pairing
+
+OUTPUT_QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE
+)
+LATCHED_QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+SCALER_PARAMETERS = tuple(
+    name
+    for name in TABLE
+    if name.startswith("thermal_") and TABLE[name].live and name != "thermal_time_offset_s"
+)
+
+
+class MafsNode(LifecycleNode):
+    """See the module. Raises ParameterError where a parameter given at the start is impossible."""
+
+    def __init__(self) -> None:
+        super().__init__("mafs", automatically_declare_parameters_from_overrides=True)
+        self._warnings = Warnings(self)
+        self._session: Session | None = None
+        self._activity: Activity | None = None
+        for unknown in declare_parameters(self):
+            self.get_logger().warning(unknown)
+        check_together(parameter_values(self))
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        refuse_impossible_transitions(self)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # Steady time: with use_sim_time a paused or looping bag would stop a ROS timer.
+        self.create_timer(1.0, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def destroy_node(self) -> None:
+        super().destroy_node()
+        # rclpy forgets this one, which keeps the DDS participant and its 16 MiB in /dev/shm.
+        self._state_machine.destroy_when_not_in_use()
+
+    # lifecycle
+
+    @property
+    def active(self) -> bool:
+        return self._activity is not None
+
+    def start(self) -> None:
+        """Configure and activate; where that fails the reason is on the log."""
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def stop(self) -> None:
+        """Leave whatever state there is and join the worker."""
+        self._deactivate()
+        self._clean_up()
+
+    def leave(self, timeout_s: float) -> None:
+        """For the end of the process: stop, unless the worker is busy for longer than that."""
+        if self._activity is not None:
+            self._activity.mailbox.close()
+            self._activity.worker.join(timeout_s)
+            if self._activity.worker.is_alive():
+                return
+        self.stop()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return attempt(self, "configure", self._configure, undo=self._clean_up)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return attempt(self, "activate", self._activate, undo=self._deactivate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return attempt(self, "deactivate", self._deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return attempt(self, "clean up", self._clean_up)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return attempt(self, "shut down", self.stop)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return attempt(self, "recover", self.stop)
+
+    def warn(self, kind: str, text: str) -> None:
+        """A warning, at most one of a kind in a few seconds."""
+        self._warnings.warn(kind, text)
+
+    def _configure(self) -> None:
+        values = parameter_values(self)
+        for camera in ("rgb", "thermal"):
+            input_topic(self, values, camera)
+        weights = Path(values["weights"]).expanduser() if values["weights"] else default_weights()
+        perception, table = build_perception(
+            values, weights, cache_dir_of(values), say=self.get_logger().info
+        )
+        engine = perception.engine
+        self._session = Session(
+            perception,
+            table,
+            outputs={
+                name: self.create_publisher(Image, private(topic), OUTPUT_QOS)
+                for name, topic in IMAGES.items()
+            },
+            label_info=self.create_publisher(
+                LabelInfo or String, private(LABEL_INFO), LATCHED_QOS
+            ),
+            overlay_alpha=values["overlay_alpha"],
+            facts={
+                "engine": engine.description,
+                "weights": str(weights),
+                "preset": engine.model_info.preset,
+                "classes": " ".join(table.names),
+            },
+            say=self.get_logger().info,
+        )
+        self.get_logger().info(
+            f"{engine.description}; {engine.model_info.preset} with classes "
+            + ", ".join(table.names)
+        )
+        if values["image_height"]:
+            self._session.prepare(values["image_height"], values["image_width"])
+
+    def _activate(self) -> None:
+        session = self._session
+        assert session is not None  # noqa: S101 (lifecycle: configured)
+        values = parameter_values(self)
+        since = time.monotonic()
+        rgb, thermal = (
+            CameraHealth(camera, input_topic(self, values, camera), since)
+            for camera in ("rgb", "thermal")
+        )
+        mailbox, pairs = Mailbox(), Events()
+        pairing = Pairing(
+            partial(leave_pair, mailbox, pairs),
+            slop_s=values["slop_s"],
+            queue_size=values["queue_size"],
+            thermal_time_offset_s=values["thermal_time_offset_s"],
+        )
+        worker = Worker(
+            session, mailbox, rgb, thermal, self._warnings, self.get_logger(), self.get_clock()
+        )
+        self._activity = Activity(rgb, thermal, pairing, pairs, mailbox, worker)
+        worker.start()
+        session.label_info.publish(label_info_message(session.table))
+        self._activity.inputs = Inputs(self, values, (rgb, thermal), pairing, self._warnings)
+        self._activity.inputs.open()
+        self.get_logger().info(
+            f"active: {rgb.topic} and {thermal.topic} ({values['input_reliability']}) to "
+            + ", ".join(publisher.topic_name for publisher in session.outputs.values())
+        )
+
+    def _deactivate(self) -> None:
+        activity, self._activity = self._activity, None
+        if activity is None:
+            return
+        self.get_logger().info("stopping")
+        if activity.inputs is not None:
+            activity.inputs.close()
+        activity.mailbox.close()
+        activity.worker.join()
+
+    def _clean_up(self) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return
+        for publisher in (*session.outputs.values(), session.label_info):
+            self.destroy_publisher(publisher)
+        session.perception.engine.close()
+
+    # parameters
+
+    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        values = parameter_values(self)
+        changes = {parameter.name: parameter.value for parameter in parameters}
+        try:
+            check_change(values, changes, configured=self._session is not None)
+            self._apply({**values, **changes}, changes)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=one_line(error))
+        return SetParametersResult(successful=True)
+
+    def _apply(self, values: dict[str, Any], changes: dict[str, Any]) -> None:
+        """Take over live parameters; the worker sees them at its next frame."""
+        if self._session is not None:
+            if any(name in changes for name in SCALER_PARAMETERS):
+                self._session.perception.scaler = scaler_from(values)
+            self._session.overlay_alpha = values["overlay_alpha"]
+        if self._activity is not None:
+            self._activity.pairing.slop_s = values["slop_s"]
+            self._activity.pairing.thermal_time_offset_s = values["thermal_time_offset_s"]
+
+    # health
+
+    def _every_second(self) -> None:
+        try:
+            if self._activity is not None and self._activity.inputs is not None:
+                self._activity.inputs.accept_best_effort()
+            self._diagnostics.publish(
+                diagnostic_array(
+                    self.get_fully_qualified_name(),
+                    self._statuses(time.monotonic()),
+                    self.get_clock().now().to_msg(),
+                )
+            )
+        except Exception as error:  # must not end the node
+            self.warn("health", f"no diagnostics: {one_line(error)}")
+
+    def _statuses(self, now: float) -> list[Status]:
+        session, activity = self._session, self._activity
+        if session is None or activity is None or activity.inputs is None:
+            state = "unconfigured" if session is None else "inactive"
+            return [Status("perception", OK, state, {})]
+        stale_s = self.get_parameter("stale_timeout_s").value
+        activity.inputs.watch(now, stale_s)
+        found = statuses(session, activity, now, stale_s)
+        for status in found:
+            if status.name == "pairing" and status.level != OK:
+                self.warn("pairing", status.message)
+        return found

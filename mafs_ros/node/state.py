@@ -1,0 +1,85 @@
+"""What the node holds between its transitions."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sensor_msgs.msg import CompressedImage
+
+from mafs_ros.base.stamps import nanoseconds
+from mafs_ros.node.camera_health import CameraHealth
+from mafs_ros.node.health import Events
+from mafs_ros.perception.classes import ClassTable
+from mafs_ros.perception.pairing.mailbox import Mailbox
+from mafs_ros.perception.pairing.policy import Pairing
+from mafs_ros.perception.perception import Perception
+
+
+@dataclass
+class Arrival:
+    """A message and the monotonic time of its arrival in seconds. Pairing reads `header`."""
+
+    message: Any
+    at: float
+    header: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.header = self.message.header
+
+
+@dataclass
+class Session:
+    """What exists from configure to cleanup."""
+
+    perception: Perception
+    table: ClassTable
+    outputs: dict[str, Any]  # 'fused', 'labels', 'overlay' -> publisher
+    label_info: Any
+    overlay_alpha: float
+    facts: dict[str, Any]
+    say: Callable[[str], Any]
+    prepared: set[tuple[int, int]] = field(default_factory=set)
+
+    def prepare(self, height: int, width: int) -> None:
+        """Compile and warm up the engine for a size, once; says so on the log."""
+        if (height, width) in self.prepared:
+            return
+        self.say(f"preparing the engine for {width}x{height} images ...")
+        start = time.monotonic()
+        self.perception.engine.prepare(height, width)
+        self.prepared.add((height, width))
+        self.say(
+            f"engine ready for {width}x{height} images after {time.monotonic() - start:.1f} s"
+        )
+
+
+@dataclass
+class Activity:
+    """What exists from activate to deactivate; `inputs` comes last, when all else is ready."""
+
+    rgb: CameraHealth
+    thermal: CameraHealth
+    pairing: Pairing
+    pairs: Events
+    mailbox: Mailbox
+    worker: Any
+    inputs: Any = None
+
+
+def leave_pair(mailbox: Mailbox, pairs: Events, rgb: Arrival, thermal: Arrival) -> None:
+    """Count a pair and leave it for the worker; called by the pairing."""
+    pairs.add(time.monotonic())
+    mailbox.put((rgb, thermal))
+
+
+def seconds(arrival: Arrival) -> float:
+    """The stamp of a message in seconds."""
+    return nanoseconds(arrival.header.stamp) / 1e9
+
+
+def describe(message: Any) -> str:
+    """'640x480 rgb8', or the format of a compressed image."""
+    if isinstance(message, CompressedImage):
+        return message.format
+    return f"{message.width}x{message.height} {message.encoding}"

@@ -1,0 +1,123 @@
+"""The thread that turns pairs into images and publishes them."""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rclpy.clock import Clock
+
+from mafs_ros.base.errors import one_line
+from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
+from mafs_ros.images.messages.encode import serialised_image
+from mafs_ros.images.messages.pixels import ImageError
+from mafs_ros.node.camera_health import CameraHealth
+from mafs_ros.node.health import FrameHealth
+from mafs_ros.node.state import Arrival, Session, seconds
+from mafs_ros.node.warnings import Warnings
+from mafs_ros.perception.overlay import overlay
+from mafs_ros.perception.pairing.mailbox import Mailbox
+
+# Names of our threads.
+STARTER, WORKER = "mafs start", "mafs worker"
+
+
+class Worker(threading.Thread):
+    """Takes pairs from the mailbox until it is closed; perceives and publishes them.
+
+    Nothing that goes wrong with one frame ends it: that frame is logged, counted and skipped.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        mailbox: Mailbox,
+        rgb: CameraHealth,
+        thermal: CameraHealth,
+        warnings: Warnings,
+        logger: Any,
+        clock: Clock,
+    ) -> None:
+        super().__init__(name=WORKER)
+        self.frames = FrameHealth()
+        self._session = session
+        self._mailbox = mailbox
+        self._rgb, self._thermal = rgb, thermal
+        self._warnings, self._logger, self._clock = warnings, logger, clock
+
+    def run(self) -> None:
+        while (pair := self._mailbox.take()) is not None:
+            try:
+                self._process(*pair)
+            except Exception as error:
+                self.frames.fail(time.monotonic(), one_line(error))
+                self._warnings.warn(
+                    "frame", f"frame skipped ({self.frames.failed} so far): {one_line(error)}"
+                )
+                self._logger.debug(traceback.format_exc())
+
+    def _process(self, rgb: Arrival, thermal: Arrival) -> None:
+        wanted = {
+            name: publisher
+            for name, publisher in self._session.outputs.items()
+            if publisher.get_subscription_count() > 0
+        }
+        if not wanted:
+            self.frames.not_subscribed += 1
+            return
+        watch = Stopwatch()
+        watch.steps_ms["waiting"] = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
+        rgb_image = self._image(self._rgb, rgb, rgb_from_message)
+        thermal_image = self._image(self._thermal, thermal, thermal_from_message)
+        if rgb_image is None or thermal_image is None:
+            self.frames.bad_image += 1
+            return
+        watch.lap("conversion")
+        self._session.prepare(*rgb_image.shape[:2])
+        perceived = self._session.perception(rgb_image, thermal_image, seconds(thermal))
+        watch.restart(perceived.timings_ms)
+        if "fused" in wanted:
+            wanted["fused"].publish(serialised_image(perceived.fused, "rgb8", rgb.header))
+        if "labels" in wanted:
+            wanted["labels"].publish(serialised_image(perceived.labels, "mono8", rgb.header))
+        watch.lap("publishing")
+        latency_ms = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
+        age_ms = 1000 * (self._clock.now().nanoseconds / 1e9 - seconds(rgb))
+        if "overlay" in wanted:
+            shown = overlay(
+                perceived.fused, perceived.labels, self._session.table, self._session.overlay_alpha
+            )
+            wanted["overlay"].publish(serialised_image(shown, "rgb8", rgb.header))
+            watch.lap("overlay")
+        self.frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms)
+
+    def _image(
+        self, camera: CameraHealth, arrival: Arrival, convert: Callable[[Any], np.ndarray]
+    ) -> np.ndarray | None:
+        """The image of a message; None, logged and counted, where it holds none."""
+        try:
+            return convert(arrival.message)
+        except ImageError as error:
+            self._warnings.refuse(camera, one_line(error))
+            return None
+
+
+class Stopwatch:
+    """Milliseconds of one step after the other."""
+
+    def __init__(self) -> None:
+        self.steps_ms: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        """The step `name` took the time since the step before."""
+        now = time.monotonic()
+        self.steps_ms[name] = 1000 * (now - self._last)
+        self._last = now
+
+    def restart(self, steps_ms: dict[str, float]) -> None:
+        """The time since the step before is accounted for by these."""
+        self.steps_ms.update(steps_ms)
+        self._last = time.monotonic()

@@ -1,0 +1,1 @@
+"""The parameters of the node: their table, their checks, their files."""

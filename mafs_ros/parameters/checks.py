@@ -1,0 +1,89 @@
+"""Which values and which changes of parameters are refused."""
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mafs_ros.parameters.table import PARAMETERS, TABLE, Parameter, ParameterError, Value
+
+RCLPY_PARAMETERS = ("use_sim_time", "qos_overrides.", "start_type_description_service")
+
+
+def unknown_parameter(name: str, table: tuple[Parameter, ...] = PARAMETERS) -> str:
+    """'' for a parameter of the table or of rclpy itself, else a warning with the nearest name."""
+    names = [parameter.name for parameter in table]
+    if name in names or name.startswith(RCLPY_PARAMETERS):
+        return ""
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f": did you mean {close[0]}?" if close else ""
+    return f"parameter {name} does not exist and is ignored{hint}"
+
+
+def convert(parameter: Parameter, value: Any) -> Value:
+    """Check one value against its row and return it in the row's type; raises ParameterError."""
+    if isinstance(parameter.default, float) and type(value) is int:
+        value = float(value)
+    fits = type(value) is type(parameter.default)
+    if fits and parameter.choices:
+        fits = value in parameter.choices
+    if fits and parameter.low is not None and parameter.high is not None:
+        fits = math.isfinite(value) and parameter.low <= value <= parameter.high
+    if not fits:
+        raise ParameterError(
+            f"parameter {parameter.name}: got {value!r}, expected {parameter.expected}"
+        )
+    return value
+
+
+def complete(
+    given: Mapping[str, Any], table: tuple[Parameter, ...] = PARAMETERS
+) -> dict[str, Value]:
+    """Name -> value of every parameter of the table: the one given, else its default.
+
+    Raises ParameterError for an impossible value; names that the table lacks are left out.
+    """
+    return {row.name: convert(row, given.get(row.name, row.default)) for row in table}
+
+
+def check_together(values: dict[str, Any]) -> None:
+    """Raise ParameterError where values are fine one by one but impossible together."""
+    for low, high in (
+        ("thermal_low", "thermal_high"),
+        ("thermal_percentile_low", "thermal_percentile_high"),
+    ):
+        if not values[low] < values[high]:
+            raise ParameterError(
+                f"parameters {low} and {high}: got {values[low]} and {values[high]}, expected "
+                f"{low} below {high}: to change both, set them in one request or widen first"
+            )
+    if (values["image_height"] == 0) != (values["image_width"] == 0):
+        raise ParameterError(
+            f"parameters image_height and image_width: got {values['image_height']} and "
+            f"{values['image_width']}, expected both or neither to be 0"
+        )
+    for name in ("rgb_topic", "thermal_topic"):
+        if not values[name]:
+            raise ParameterError(f"parameter {name}: got an empty name, expected a topic")
+    if values["rgb_topic"] == values["thermal_topic"]:
+        raise ParameterError(
+            f"parameters rgb_topic and thermal_topic: both are {values['rgb_topic']}, expected "
+            "the topics of two cameras"
+        )
+
+
+def check_change(current: dict[str, Any], changes: dict[str, Any], configured: bool) -> None:
+    """Raise ParameterError where a running node cannot take these changes.
+
+    `configured`: the node is past `configure`, where only live parameters may change.
+    """
+    for name, value in changes.items():
+        if name not in TABLE:
+            continue  # use_sim_time and other parameters of rclpy's own
+        convert(TABLE[name], value)
+        if configured and not TABLE[name].live and value != current[name]:
+            raise ParameterError(
+                f"parameter {name} is read when the node is configured: deactivate and clean up "
+                "the node, set it, then configure and activate (or restart the node with it)"
+            )
+    check_together({**current, **changes})

@@ -1,0 +1,236 @@
+"""The node's parameters: one table with types, defaults, ranges and descriptions.
+
+Everything else is made from the table: the declarations and their descriptors, the checks on
+change, the default parameter file `config/mafs.yaml` (`python -m mafs_ros.parameters yaml`) and
+docs/parameters.md (`python -m mafs_ros.parameters markdown`).
+"""
+
+from dataclasses import dataclass
+
+from mafs_ros.base.backend_names import ALL_PRECISIONS, BACKENDS
+
+Value = bool | int | float | str
+
+
+class ParameterError(ValueError):
+    """A parameter has an impossible value; the message names it and says what is expected."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One row of the table.
+
+    `live`: may be set while the node runs; the others are read when the node is configured.
+    `read_only`: read once, at the start of the process.
+    """
+
+    name: str
+    default: Value
+    description: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+    read_only: bool = False
+
+    @property
+    def type_name(self) -> str:
+        return {bool: "bool", int: "integer", float: "float", str: "string"}[type(self.default)]
+
+    @property
+    def expected(self) -> str:
+        """The values allowed, in words: 'a float from 0.0 to 1.0'."""
+        article = "an" if self.type_name == "integer" else "a"
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        if self.low is not None:
+            return f"{article} {self.type_name} from {self.low} to {self.high}"
+        return f"{article} {self.type_name}"
+
+
+CAMERA_TOPIC = "an absolute name, or one relative to the namespace of the node"
+TRANSPORT = "raw: sensor_msgs/Image; compressed: sensor_msgs/CompressedImage on TOPIC/compressed"
+PARAMETERS: tuple[Parameter, ...] = (
+    # inputs
+    Parameter("rgb_topic", "rgb/image", f"Topic of the RGB images: {CAMERA_TOPIC}."),
+    Parameter("thermal_topic", "thermal/image", f"Topic of the thermal images: {CAMERA_TOPIC}."),
+    Parameter("rgb_transport", "raw", f"{TRANSPORT}.", choices=("raw", "compressed")),
+    Parameter(
+        "thermal_transport",
+        "raw",
+        f"{TRANSPORT} (16 bit: PNG only).",
+        choices=("raw", "compressed"),
+    ),
+    Parameter(
+        "input_reliability",
+        "auto",
+        "Reliability requested from the cameras. auto: reliable, or best_effort from a "
+        "camera that offers no more. best_effort: for lossy networks, nothing is resent. "
+        "reliable: such cameras are warned of and not received.",
+        choices=("auto", "best_effort", "reliable"),
+    ),
+    Parameter(
+        "input_depth", 5, "Images of each camera that may wait in the middleware.", low=1, high=100
+    ),
+    Parameter(
+        "stale_timeout_s",
+        5.0,
+        "Seconds without an image of a camera before the node warns and names the topic.",
+        low=0.1,
+        high=3600.0,
+        live=True,
+    ),
+    # pairing
+    Parameter(
+        "slop_s",
+        0.05,
+        "Largest difference in seconds between the stamps of a pair.",
+        low=0.0,
+        high=10.0,
+        live=True,
+    ),
+    Parameter(
+        "queue_size",
+        10,
+        "Images of each camera that may wait for their partner.",
+        low=1,
+        high=1000,
+    ),
+    Parameter(
+        "thermal_time_offset_s",
+        0.0,
+        "Seconds added to the thermal stamps before pairing; for cameras that stamp late, "
+        "negative. Published stamps are not changed: they are those of the RGB camera.",
+        low=-10.0,
+        high=10.0,
+        live=True,
+    ),
+    # thermal image
+    Parameter(
+        "thermal_scaling",
+        "auto",
+        "How thermal counts become 8 bit. percentile: range of the image, slowed by "
+        "thermal_time_constant_s; fixed: thermal_low to thermal_high; as_is: no change, "
+        "8 bit cameras only; auto: as_is for 8 bit cameras, percentile for others.",
+        choices=("auto", "percentile", "fixed", "as_is"),
+        live=True,
+    ),
+    Parameter(
+        "thermal_low",
+        0.0,
+        "fixed: the value that becomes 0, in thermal_unit.",
+        low=-1e6,
+        high=1e6,
+        live=True,
+    ),
+    Parameter(
+        "thermal_high",
+        65535.0,
+        "fixed: the value that becomes 255, in thermal_unit.",
+        low=-1e6,
+        high=1e6,
+        live=True,
+    ),
+    Parameter(
+        "thermal_unit",
+        "counts",
+        "Unit of thermal_low and thermal_high.",
+        choices=("counts", "kelvin"),
+        live=True,
+    ),
+    Parameter(
+        "thermal_kelvin_per_count",
+        0.01,
+        "Kelvin per count of a 16-bit radiometric camera, for thermal_unit kelvin: 0.01, or "
+        "0.1 in low resolution. Counts start at 0 K; else give the range in counts.",
+        low=1e-6,
+        high=10.0,
+        live=True,
+    ),
+    Parameter(
+        "thermal_percentile_low",
+        1.0,
+        "percentile: the percentile that becomes 0.",
+        low=0.0,
+        high=100.0,
+        live=True,
+    ),
+    Parameter(
+        "thermal_percentile_high",
+        99.8,
+        "percentile: the percentile that becomes 255.",
+        low=0.0,
+        high=100.0,
+        live=True,
+    ),
+    Parameter(
+        "thermal_time_constant_s",
+        2.0,
+        "percentile: seconds after which the range has followed 63 % of a small change. "
+        "0: every image has its own range (flickers).",
+        low=0.0,
+        high=3600.0,
+        live=True,
+    ),
+    Parameter(
+        "registration_file",
+        "",
+        "YAML file with the homography from thermal to RGB pixels. Empty: both cameras "
+        "see the same rectangle, and the thermal image is resized.",
+    ),
+    # network
+    Parameter("weights", "", "Model file (.safetensors). Empty: the one shipped here."),
+    Parameter(
+        "backend",
+        "auto",
+        "Engine that runs the network. auto: torch where there is a CUDA "
+        "device, else openvino where it is installed. tensorrt has to be asked for.",
+        choices=("auto", *BACKENDS),
+    ),
+    Parameter(
+        "precision",
+        "auto",
+        "Arithmetic of the engine; a backend that lacks it lists those "
+        "it has. auto: the choice of the backend.",
+        choices=("auto", *ALL_PRECISIONS),
+    ),
+    Parameter("threads", 0, "CPU threads of the engine. 0: the engine chooses.", low=0, high=1024),
+    Parameter(
+        "cache_dir",
+        "auto",
+        "Folder for compiled engines, so that the next start is fast. auto: mafs_ros below "
+        "$XDG_CACHE_HOME or ~/.cache. Empty: none.",
+    ),
+    Parameter(
+        "image_height",
+        0,
+        "Height of the RGB images in pixels, to compile the engine before activation. "
+        "0: compile when the first image comes.",
+        low=0,
+        high=16384,
+    ),
+    Parameter(
+        "image_width",
+        0,
+        "Width of the RGB images in pixels; 0 as with image_height.",
+        low=0,
+        high=16384,
+    ),
+    # outputs
+    Parameter(
+        "overlay_alpha",
+        0.5,
+        "Strength of the class colours in the overlay.",
+        low=0.0,
+        high=1.0,
+        live=True,
+    ),
+    Parameter(
+        "autostart",
+        True,
+        "Configure and activate at the start. If that fails the process ends with exit "
+        "code 1. false: wait for lifecycle transitions.",
+        read_only=True,
+    ),
+)
+TABLE = {parameter.name: parameter for parameter in PARAMETERS}

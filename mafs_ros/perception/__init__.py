@@ -1,0 +1,1 @@
+"""From a pair of images to the fused image and the labels."""

@@ -1,0 +1,200 @@
+"""Scaling of thermal images, 8 bit, 16 bit or float, to the 8 bit that the network takes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MODES = ("auto", "percentile", "fixed", "as_is")
+UNITS = ("counts", "kelvin")
+ThermalImage = NDArray[Any]  # uint8, uint16 or float32 [H,W]
+# Narrowest range that is spread over the grey levels: below it an image is flat and a spread would
+# show the sensor's noise. 100 counts are 1 K in centikelvin; floats are kelvin or degrees.
+MIN_SPAN = {"uint8": 16.0, "uint16": 100.0, "float32": 1.0}
+# With steps of at most this part of the range no pixel inside it changes by a whole grey level.
+_STEP = 1 / 258
+_FORGOTTEN = 5.0  # time constants without an image after which the old range means nothing
+_TOO_WIDE = 8.0  # times wider than the image needs: it would fill less than 32 grey levels
+_SAMPLES = 20_000  # pixels that percentiles are taken of
+
+
+class ThermalScaler:
+    """Thermal image to uint8: low and colder become 0, high and warmer 255, linear between.
+
+    mode:
+        'auto': 'as_is' for 8-bit images, which the camera has scaled itself, and 'percentile' for
+        others.
+        'percentile': low and high follow two percentiles of the image with a time constant, so
+        that the picture does not flicker: the range moves by less than a grey level an image.
+        Until it has followed, a hot object that enters is white and leaves the background as it
+        was. Only where the old range is of no use it jumps: at the first image, after a backward
+        jump in time, after a pause of 5 time constants, when the median of the image lies outside
+        the range, or when the range is 8 times wider than the image needs.
+        'fixed': low and high as given, in `unit`. The choice for radiometric cameras: one grey
+        level always means one temperature.
+        'as_is': no change; 8-bit images alone.
+    low, high, unit: range of 'fixed'. 'counts' are the numbers in the image; 'kelvin' are
+        converted by kelvin_per_count for 16-bit images, while float images are taken to hold
+        kelvin. Cameras whose counts do not start at 0 K need 'counts'.
+    kelvin_per_count: 0.01 (centikelvin, the usual TLinear resolution) or 0.1 (its low resolution).
+    percentiles: those that become 0 and 255, 0 <= low < high <= 100. The upper default leaves room
+        for people, who fill few pixels, above a warm road.
+    time_constant_s: time in which the range follows 63 % of a small change; 0 gives every image
+        a range of its own (it flickers).
+
+    A setting is changed by making another scaler. Raises ValueError for an impossible setting.
+    """
+
+    def __init__(
+        self,
+        mode: str = "auto",
+        *,
+        low: float = 0.0,
+        high: float = 65535.0,
+        unit: str = "counts",
+        kelvin_per_count: float = 0.01,
+        percentiles: tuple[float, float] = (1.0, 99.8),
+        time_constant_s: float = 2.0,
+    ) -> None:
+        _check(mode in MODES, f"thermal scaling must be one of {', '.join(MODES)}; got {mode!r}")
+        _check(unit in UNITS, f"thermal unit must be one of {', '.join(UNITS)}; got {unit!r}")
+        _check(
+            math.isfinite(high - low) and low < high,
+            f"the thermal range needs finite numbers with low < high, got low {low}, high {high}",
+        )
+        _check(
+            math.isfinite(kelvin_per_count) and kelvin_per_count > 0,
+            f"kelvin per count must be above 0, got {kelvin_per_count}",
+        )
+        _check(
+            0 <= percentiles[0] < percentiles[1] <= 100,
+            f"thermal percentiles need 0 <= low < high <= 100, got {tuple(percentiles)}",
+        )
+        _check(
+            math.isfinite(time_constant_s) and time_constant_s >= 0,
+            f"the thermal time constant must be 0 s or more, got {time_constant_s}",
+        )
+        self.mode = mode
+        self.low, self.high, self.unit = float(low), float(high), unit
+        self.kelvin_per_count = float(kelvin_per_count)
+        self.percentiles = (float(percentiles[0]), float(percentiles[1]))
+        self.time_constant_s = float(time_constant_s)
+        self._range: tuple[float, float] | None = None
+        self._stamp_s = -math.inf
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The values that became 0 and 255 in the last image, in its counts; None before one."""
+        return self._range
+
+    def reset(self) -> None:
+        """Forget the range: the next image sets it anew."""
+        self._range = None
+        self._stamp_s = -math.inf
+
+    def __call__(self, thermal: ThermalImage, stamp_s: float) -> NDArray[np.uint8]:
+        """Scale one image.
+
+        thermal: uint8, uint16 or float32 [H,W]; stamp_s: its acquisition time in seconds.
+        Returns uint8 [H,W], for 'as_is' the image itself. NaN and -inf become 0, +inf 255.
+        Raises ValueError for another shape or type, for a float image without any finite value,
+        and where image and mode do not fit (16 bit 'as_is', kelvin in 8 bit); the range stays.
+        """
+        if thermal.ndim != 2 or thermal.size == 0 or thermal.dtype.name not in MIN_SPAN:
+            raise ValueError(
+                "a thermal image must be uint8, uint16 or float32 [H,W] and not empty, "
+                f"got {thermal.dtype} {list(thermal.shape)}"
+            )
+        mode = self.mode
+        if mode == "auto":
+            mode = "as_is" if thermal.dtype == np.uint8 else "percentile"
+        if mode == "as_is":
+            return self._as_is(thermal)
+        if mode == "fixed":
+            self._range = self._fixed_range(thermal.dtype.name)
+        else:
+            self._range = self._followed_range(thermal, stamp_s)
+            self._stamp_s = stamp_s
+        return _scale(thermal, *self._range)
+
+    def _as_is(self, thermal: ThermalImage) -> NDArray[np.uint8]:
+        if thermal.dtype != np.uint8:
+            raise ValueError(
+                f"thermal scaling as_is takes 8-bit images, got {thermal.dtype}: set it to "
+                "percentile, or to fixed with the range of your scene"
+            )
+        self._range = (0.0, 255.0)
+        return thermal
+
+    def _fixed_range(self, dtype: str) -> tuple[float, float]:
+        if self.unit == "counts" or dtype == "float32":
+            return self.low, self.high
+        if dtype == "uint8":
+            raise ValueError(
+                "a thermal range in kelvin needs 16-bit or float images, got uint8: give the "
+                "range in counts, or set thermal scaling to percentile or as_is"
+            )
+        return self.low / self.kelvin_per_count, self.high / self.kelvin_per_count
+
+    def _followed_range(self, thermal: ThermalImage, stamp_s: float) -> tuple[float, float]:
+        low, median, high = self._percentiles_of(thermal)
+        elapsed = stamp_s - self._stamp_s
+        if (
+            self._range is None
+            or self.time_constant_s == 0
+            or not 0 <= elapsed <= _FORGOTTEN * self.time_constant_s
+            or not self._range[0] <= median <= self._range[1]
+            or self._range[1] - self._range[0] > _TOO_WIDE * (high - low)
+        ):
+            return low, high
+        share = -math.expm1(-elapsed / self.time_constant_s)
+        limit = (self._range[1] - self._range[0]) * _STEP
+        return (
+            self._range[0] + _clamp(share * (low - self._range[0]), limit),
+            self._range[1] + _clamp(share * (high - self._range[1]), limit),
+        )
+
+    def _percentiles_of(self, thermal: ThermalImage) -> tuple[float, float, float]:
+        """Low percentile, median and high percentile, at least the narrowest span apart."""
+        step = max(1, math.ceil(math.sqrt(thermal.size / _SAMPLES)))
+        sample = thermal[::step, ::step]
+        if thermal.dtype.name == "float32":
+            sample = sample[np.isfinite(sample)]
+            if not sample.size:
+                raise ValueError("the thermal image has no finite value (all NaN or infinite)")
+        ordered = np.sort(sample, axis=None)  # of 16 bit a quarter of np.percentile's time
+        low, median, high = (
+            _percentile(ordered, percent)
+            for percent in (self.percentiles[0], 50, self.percentiles[1])
+        )
+        lacking = max(0.0, MIN_SPAN[thermal.dtype.name] - (high - low)) / 2
+        return low - lacking, median, high + lacking
+
+
+def _percentile(ordered: NDArray[Any], percent: float) -> float:
+    """Of sorted values, linear between two as numpy's."""
+    below, part = divmod(percent / 100 * (len(ordered) - 1), 1)
+    low, high = float(ordered[int(below)]), float(ordered[min(int(below) + 1, len(ordered) - 1)])
+    return low + part * (high - low)
+
+
+def _scale(thermal: ThermalImage, low: float, high: float) -> NDArray[np.uint8]:
+    if thermal.dtype.name == "float32":
+        thermal = np.nan_to_num(thermal, nan=low, posinf=high, neginf=low)
+    # float32 holds every uint16, and this is faster than building and reading a table.
+    above = np.subtract(thermal, np.float32(low), dtype=np.float32)
+    np.clip(above, 0, high - low, out=above)
+    return np.asarray(cv2.convertScaleAbs(above, alpha=255 / (high - low)), np.uint8)
+
+
+def _clamp(step: float, limit: float) -> float:
+    return max(-limit, min(limit, step))
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)

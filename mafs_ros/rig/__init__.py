@@ -1,0 +1,1 @@
+"""Cameras, node and receiver as processes of one drive."""

@@ -1,0 +1,286 @@
+"""TensorRT: the graphs convert and build without a GPU; engines that run on one equal eager.
+
+`make test` has TensorRT-RTX alone, parses the ONNX files of mafs-lite and builds their engines.
+What takes longer or needs torch-tensorrt (requirements/tensorrt.txt) is for `make test-tensorrt`,
+the end of the file for an NVIDIA GPU. No test here has run an engine on a GPU yet.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+from mafs_ros.base.resources import default_weights
+from mafs_ros.engine import BackendError, create_engine
+from mafs_ros.engine.graph import DeployedGraph, example_images
+from mafs_ros.engine.onnx import export_onnx
+from mafs_ros.model import build_model
+from mafs_ros.model.weights import ModelInfo, save_weights
+from mafs_ros.perception.classes import load_class_table
+
+needs_rtx = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None,
+    reason="needs TensorRT-RTX (requirements/tensorrt.txt): make test-tensorrt",
+)
+needs_torch_tensorrt = pytest.mark.skipif(
+    importlib.util.find_spec("torch_tensorrt") is None,
+    reason="needs torch-tensorrt or takes minutes (requirements/tensorrt.txt): make test-tensorrt",
+)
+needs_gpu = pytest.mark.skipif(
+    not torch.cuda.is_available() or importlib.util.find_spec("torch_tensorrt") is None,
+    reason="runs an engine: needs an NVIDIA GPU with torch-tensorrt",
+)
+PRESETS = ("mafs-lite", "mafs")
+PRECISIONS = ("fp32", "fp16")
+SIZES = ((480, 640), (97, 131))
+every_precision = pytest.mark.parametrize("precision", PRECISIONS)
+every_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """A model file of each preset with random weights."""
+    folder = tmp_path_factory.mktemp("weights")
+    table = load_class_table("mfnet").to_dict()
+    files = {}
+    for preset in PRESETS:
+        torch.manual_seed(0)
+        files[preset] = folder / f"{preset}.safetensors"
+        save_weights(files[preset], build_model(preset, 9), ModelInfo(preset, {}, table))
+    yield files
+    for file in files.values():
+        file.unlink()
+
+
+@pytest.mark.tensorrt
+@pytest.mark.timeout(900)
+@needs_rtx
+@pytest.mark.parametrize("preset", ["mafs-lite", pytest.param("mafs", marks=needs_torch_tensorrt)])
+@every_precision
+@every_size
+def test_tensorrt_parses_the_onnx_file_and_builds(
+    preset: str, precision: str, size: tuple[int, int], weights: dict[str, Path], tmp_path: Path
+) -> None:
+    """No stubs: TensorRT-RTX builds for an absent GPU (SM89)."""
+    import tensorrt_rtx
+
+    file = tmp_path / "graph.onnx"
+    times = [time.perf_counter()]
+    export_onnx(weights[preset], file, size, precision)
+    times.append(time.perf_counter())
+    builder = tensorrt_rtx.Builder(tensorrt_rtx.Logger(tensorrt_rtx.Logger.WARNING))
+    typed = 1 << int(tensorrt_rtx.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(typed)
+    parser = tensorrt_rtx.OnnxParser(network, builder.logger)
+    parsed = parser.parse_from_file(str(file))
+    assert parsed, [parser.get_error(index).desc() for index in range(parser.num_errors)]
+    times.append(time.perf_counter())
+    ends = {
+        end.name: (tuple(end.shape), end.dtype)
+        for count, get in (
+            (network.num_inputs, network.get_input),
+            (network.num_outputs, network.get_output),
+        )
+        for end in map(get, range(count))
+    }
+    byte = tensorrt_rtx.DataType.UINT8
+    assert ends == {
+        "rgb": ((1, *size, 3), byte),
+        "thermal": ((1, *size), byte),
+        "fused": ((1, *size, 3), byte),
+        "labels": ((1, *size), byte),
+    }
+    config = builder.create_builder_config()
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(tensorrt_rtx.ComputeCapability.SM89, 0)
+    plan = builder.build_serialized_network(network, config)
+    assert plan is not None and plan.nbytes > 1 << 20
+    times.append(time.perf_counter())
+    export_s, parse_s, build_s = np.diff(times)
+    print(
+        f"\nRTX {preset} {precision} {size[1]}x{size[0]}: {network.num_layers} layers, "
+        f"{plan.nbytes / 1e6:.1f} MB; export {export_s:.1f} s, parse {parse_s:.1f} s, "
+        f"build {build_s:.1f} s"
+    )
+
+
+@pytest.fixture(scope="module")
+def torch_tensorrt() -> Any:
+    from without_gpu import import_torch_tensorrt
+
+    return import_torch_tensorrt()
+
+
+@pytest.mark.tensorrt
+@pytest.mark.timeout(900)
+@needs_torch_tensorrt
+@pytest.mark.parametrize("preset", PRESETS)
+@every_precision
+@every_size
+def test_torch_tensorrt_converts_every_operator(
+    preset: str, precision: str, size: tuple[int, int], torch_tensorrt: Any
+) -> None:
+    """The dry run raises AssertionError for an operator that would be left to PyTorch."""
+    import mafs_ros.engine.tensorrt  # noqa: F401 - registers the converter for bytes
+
+    torch.manual_seed(0)
+    graph = DeployedGraph(build_model(preset, 9), precision)
+    start = time.perf_counter()
+    images = example_images((1, *size), "cpu")
+    with torch.no_grad():
+        program = torch.export.export(graph, images)
+    exported = time.perf_counter()
+    from torch_tensorrt.dynamo import partitioning
+
+    counts = []
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        partitioned, tester = fast_partition(*args, **kwargs)
+        counts.append((tester.supported_operators, tester.unsupported_operators))
+        return partitioned, tester
+
+    fast_partition = partitioning.fast_partition
+    with mock.patch.object(partitioning, "fast_partition", counting):
+        torch_tensorrt.dynamo.compile(
+            program, arg_inputs=images, dryrun=True, require_full_compilation=True
+        )
+    ((supported, unsupported),) = counts
+    converted = sum(supported.values())
+    assert converted > 500 and not unsupported
+    print(
+        f"\nDRY {preset} {precision} {size[1]}x{size[0]}: {converted}/"
+        f"{converted + sum(unsupported.values())} operators; export {exported - start:.1f} s, "
+        f"dry run {time.perf_counter() - exported:.1f} s"
+    )
+    del graph, program
+    gc.collect()
+
+
+class PassThrough:
+    """In place of tensorrt.Runtime, whose deserialising needs a GPU: the plan as it is."""
+
+    def __init__(self, logger: Any) -> None:
+        pass
+
+    @staticmethod
+    def deserialize_cuda_engine(plan: Any) -> Any:
+        return mock.Mock(serialize=lambda: plan)
+
+
+@pytest.mark.tensorrt
+@pytest.mark.timeout(900)
+@needs_torch_tensorrt
+@every_precision
+def test_our_own_build_gives_an_engine(precision: str, torch_tensorrt: Any) -> None:
+    """All of `build_plan`: all converters and the builder, down to the bytes that are kept."""
+    import tensorrt
+
+    from mafs_ros.engine.tensorrt import build_plan
+
+    graph = DeployedGraph(build_model("mafs-lite", 9), precision)
+    with mock.patch.object(tensorrt, "Runtime", PassThrough):
+        plan = build_plan(graph, (1, 97, 131), precision)
+    assert len(plan) > 1 << 20
+
+
+@pytest.mark.tensorrt
+@needs_torch_tensorrt
+def test_an_engine_is_kept_for_one_gpu_and_precision(
+    torch_tensorrt: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine's way through the cache; what builds and what runs is stood in for."""
+    from mafs_ros.engine import tensorrt as module
+
+    built: list[str] = []
+
+    def build_plan(graph: DeployedGraph, shape: tuple[int, ...], precision: str) -> bytes:
+        built.append(precision)
+        return f"{precision} {shape}".encode()
+
+    monkeypatch.setattr(module, "build_plan", build_plan)
+    monkeypatch.setattr(module, "CompiledGraph", lambda plan, shape: lambda *images: (plan, shape))
+    monkeypatch.setattr(torch.nn.Module, "cuda", lambda graph: graph)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    images = np.zeros((1, 32, 64, 3), np.uint8), np.zeros((1, 32, 64), np.uint8)
+
+    def run(precision: str) -> Any:
+        engine = create_engine(
+            "tensorrt", weights_file, precision=precision, cache_dir=tmp_path / "cache"
+        )
+        assert engine.description.startswith("TensorRT 1.5")
+        return engine(*images)
+
+    weights_file = tmp_path / "model.safetensors"
+    table = load_class_table("mfnet").to_dict()
+    save_weights(weights_file, build_model("mafs-lite", 9), ModelInfo("mafs-lite", {}, table))
+    assert run("auto") == run("fp16") == (b"fp16 (1, 32, 64)", (1, 32, 64))
+    assert run("fp32")[0].startswith(b"fp32") and built == ["fp16", "fp32"]
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "another")
+    assert run("fp16")[0].startswith(b"fp16") and built == ["fp16", "fp32", "fp16"]
+
+
+@pytest.mark.tensorrt
+@needs_torch_tensorrt
+def test_settings_are_told_by_the_signature(torch_tensorrt: Any, tmp_path: Path) -> None:
+    from mafs_ros.engine.tensorrt import build_settings
+
+    def like_2_8(program, *, enabled_precisions, use_explicit_typing, disable_tf32, **kwargs):
+        """Some of what torch-tensorrt 2.8 takes."""
+
+    def like_2_13(program, *, immutable_weights, disable_tf32, timing_cache_path, **kwargs):
+        """Some of what torch-tensorrt 2.13 takes."""
+
+    assert build_settings(like_2_8, "fp16", tmp_path) == {
+        "use_explicit_typing": True,
+        "disable_tf32": False,
+    }
+    assert build_settings(like_2_13, "fp32", tmp_path) == {
+        "immutable_weights": True,
+        "disable_tf32": True,
+        "timing_cache_path": str(tmp_path / "timing.cache"),
+    }
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_what_is_missing() -> None:
+    with pytest.raises(BackendError, match="'tensorrt' is not available: (the Python|PyTorch)"):
+        create_engine("tensorrt", default_weights())
+
+
+# Engines that run: never done yet, for want of a GPU.
+
+
+@pytest.mark.tensorrt
+@pytest.mark.timeout(1800)
+@needs_gpu
+@every_precision
+@every_size
+def test_an_engine_on_the_gpu_equals_eager(
+    precision: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    from mafs_ros.perception.thermal import ThermalScaler
+    from mafs_ros.simulation import StreetSimulation
+
+    frame = StreetSimulation(seed=5, height=size[0], width=size[1]).frame(1.0)
+    images = frame.rgb[None], ThermalScaler("percentile")(frame.thermal, 0.0)[None]
+    fused, labels = create_engine("torch", default_weights())(*images)
+    for _ in range(2):  # built, then from the cache
+        engine = create_engine(
+            "tensorrt", default_weights(), precision=precision, cache_dir=tmp_path
+        )
+        for other_fused, other_labels in (engine(*images), engine(*images)):
+            assert np.abs(fused.astype(int) - other_fused).max() <= 2
+            assert (labels == other_labels).mean() >= 0.995
+        engine(255 - images[0], images[1])
+        assert np.abs(fused.astype(int) - other_fused).max() <= 2  # outlives the next frame
+        engine.close()
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1

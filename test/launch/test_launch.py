@@ -1,0 +1,277 @@
+"""The launch file, rviz configuration, executables and DDS profile.
+
+The wheels that the tests run on have no `launch`: stand-ins record what the launch file makes of
+its arguments. What they cannot show is how the real one behaves.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from launch_stand_ins import (
+    STAND_INS,
+    DeclareLaunchArgument,
+    Launch,
+    LogInfo,
+    Node,
+    SetEnvironmentVariable,
+    Shutdown,
+)
+
+from mafs_ros.cameras.parameters import PARAMETERS as CAMERA_PARAMETERS
+from mafs_ros.cli import make_parser
+from mafs_ros.parameters.table import TABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH = ROOT / "launch"
+
+
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, members in STAND_INS.items():
+        module = ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch, stand_ins: None) -> Launch:
+    for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    return Launch(LAUNCH / "mafs.launch.py")
+
+
+def test_arguments_are_described_and_optional(launch: Launch) -> None:
+    assert {
+        "rgb_topic",
+        "thermal_topic",
+        "params_file",
+        "weights",
+        "backend",
+        "precision",
+        "cache_dir",
+        "rviz",
+        "use_sim_time",
+        "shm_profile",
+        "namespace",
+        "autostart",
+    } == set(launch.arguments)
+    for name, argument in launch.arguments.items():
+        assert len(argument["description"]) > 10, name
+        assert isinstance(argument["default_value"], str), name
+
+
+def test_by_default_the_parameter_file_decides(launch: Launch) -> None:
+    (node,) = launch.nodes()
+    assert (node["package"], node["executable"], node["name"]) == ("mafs_ros", "mafs_node", "mafs")
+    assert node["namespace"] == ""
+    file, parameters = node["parameters"]
+    assert Path(file) == ROOT / "config" / "mafs.yaml" and Path(file).is_file()
+    assert parameters == {"use_sim_time": False}
+
+
+def test_arguments_become_parameters_of_their_type(launch: Launch) -> None:
+    (node,) = launch.nodes(
+        rgb_topic="/cam/image",
+        thermal_topic="/flir/image",
+        weights="/w.safetensors",
+        backend="torch",
+        autostart="false",
+        use_sim_time="true",
+        namespace="robot",
+        params_file="/my.yaml",
+    )
+    file, parameters = node["parameters"]
+    assert file == "/my.yaml" and node["namespace"] == "robot"
+    assert parameters == {
+        "rgb_topic": "/cam/image",
+        "thermal_topic": "/flir/image",
+        "weights": "/w.safetensors",
+        "backend": "torch",
+        "autostart": False,
+        "use_sim_time": True,
+    }
+    for name, value in parameters.items():
+        assert name == "use_sim_time" or type(value) is type(TABLE[name].default)
+
+
+@pytest.mark.parametrize(
+    ("given", "rgb", "root"),
+    [
+        ({}, "/rgb/image", ""),
+        ({"rgb_topic": "/cam/image"}, "/cam/image", ""),
+        ({"namespace": "/robot", "rgb_topic": "eye"}, "/robot/eye", "/robot"),
+        ({"namespace": "robot"}, "/robot/rgb/image", "/robot"),
+    ],
+)
+def test_rviz_shows_the_topics_of_this_launch(
+    launch: Launch, given: dict[str, str], rgb: str, root: str
+) -> None:
+    _, rviz = launch.nodes(rviz="true", **given)
+    assert rviz["package"] == rviz["executable"] == "rviz2"
+    assert Path(rviz["arguments"][1]).is_file()
+    shown = dict(rviz["remappings"])
+    config = yaml.safe_load(Path(rviz["arguments"][1]).read_text(encoding="utf-8"))
+    topics = {
+        display["Name"]: shown[display["Topic"]["Value"]]
+        for display in config["Visualization Manager"]["Displays"]
+    }
+    assert topics == {
+        "RGB": rgb,
+        "Fused": f"{root}/mafs/fused/image",
+        "Overlay": f"{root}/mafs/segmentation/overlay",
+    }
+
+
+@pytest.mark.parametrize(
+    ("distribution", "variable"),
+    [
+        ("humble", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_the_profile_is_set_before_the_node_starts(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, distribution: str, variable: str
+) -> None:
+    monkeypatch.setenv("ROS_DISTRO", distribution)
+    first, second = launch.start()
+    assert isinstance(first, SetEnvironmentVariable) and isinstance(second, Node)
+    assert first.args == (variable, str(ROOT / "config" / "fastdds_shm.xml"))
+
+
+def test_the_profile_can_be_declined_and_never_replaces_another(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [type(action) for action in launch.start(shm_profile="false")] == [Node]
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
+    assert [type(action) for action in launch.start()] == [LogInfo, Node]
+
+
+def test_simulation_starts_the_cameras_after_the_profile_is_set(stand_ins: None) -> None:
+    simulation = Launch(LAUNCH / "simulation.launch.py")
+    include, node = [
+        entity for entity in simulation.entities if not isinstance(entity, DeclareLaunchArgument)
+    ]
+    assert include.args[0].args[0] == str(LAUNCH / "mafs.launch.py")
+    assert (node.kwargs["package"], node.kwargs["executable"]) == ("mafs_ros", "mafs_cameras")
+    table = {parameter.name: parameter for parameter in CAMERA_PARAMETERS}
+    for name, value in node.kwargs["parameters"][0].items():
+        assert value.kwargs["value_type"] is type(table[name].default)
+        assert value.args[0].args[0] in simulation.arguments
+
+
+def replay_command(**given: str) -> list[str]:
+    """The command line that replay.launch.py runs."""
+    (process,) = Launch(LAUNCH / "replay.launch.py").start(bag="drive", **given)
+    assert isinstance(process.kwargs["on_exit"], Shutdown)
+    return process.kwargs["cmd"]
+
+
+def test_replay_needs_a_bag_and_describes_its_arguments(stand_ins: None) -> None:
+    arguments = Launch(LAUNCH / "replay.launch.py").arguments
+    assert {name for name, argument in arguments.items() if "default_value" not in argument} == {
+        "bag"
+    }
+    assert all(len(argument["description"]) > 10 for argument in arguments.values())
+
+
+def test_replay_runs_the_command_of_the_same_name(stand_ins: None) -> None:
+    """What the command line itself makes of the arguments."""
+    command = replay_command()
+    assert command[:3] == ["python3", "-m", "mafs_ros.cli"]
+    args = make_parser().parse_args(command[3:])
+    assert (args.bag, args.out, args.live, args.rate) == (
+        Path("drive"),
+        Path("mafs_replay"),
+        True,
+        1.0,
+    )
+    assert args.params == ROOT / "config" / "mafs.yaml" and args.params.is_file()
+    assert (args.labels, args.weights, args.backend, args.precision, args.compare) == (
+        None,
+        None,
+        "auto",
+        "auto",
+        "",
+    )
+    args = make_parser().parse_args(
+        replay_command(
+            out="o",
+            rate="0.5",
+            params_file="/p.yaml",
+            rgb_topic="/cam",
+            thermal_topic="/flir",
+            labels="/labels",
+            label_classes="mfnet",
+            weights="/w.safetensors",
+            backend="torch",
+            precision="fp32",
+            compare="openvino",
+        )[3:]
+    )
+    assert (
+        args.rate,
+        str(args.params),
+        args.rgb_topic,
+        args.thermal_topic,
+        args.labels,
+        args.label_classes,
+        str(args.weights),
+        args.backend,
+        args.precision,
+        args.compare,
+    ) == (
+        0.5,
+        "/p.yaml",
+        "/cam",
+        "/flir",
+        "/labels",
+        "mfnet",
+        "/w.safetensors",
+        "torch",
+        "fp32",
+        "openvino",
+    )
+
+
+@pytest.mark.alone  # it looks for the new segments, and other nodes make some too
+def test_the_profile_takes_effect(ros_domain: int) -> None:
+    """A process with it has a shared memory segment of 16 MiB; without, of half a MiB."""
+    script = (
+        'import os, rclpy; before = set(os.listdir("/dev/shm")); rclpy.init(); '
+        'node = rclpy.create_node("profile"); '
+        'print(max(os.stat("/dev/shm/" + name).st_size '
+        'for name in set(os.listdir("/dev/shm")) - before)); '
+        "node.destroy_node(); rclpy.shutdown()"
+    )
+    profile = str(ROOT / "config" / "fastdds_shm.xml")
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={
+            **os.environ,
+            "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
+            "FASTDDS_DEFAULT_PROFILES_FILE": profile,
+        },
+    )
+    assert int(run.stdout) >= 16 << 20
+
+
+@pytest.mark.parametrize(("name", "module"), [("mafs_node", "node"), ("mafs_cameras", "cameras")])
+def test_executables_run_their_module(name: str, module: str) -> None:
+    path = ROOT / "scripts" / name
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("#!/usr/bin/env python3\n")
+    assert f"from mafs_ros.{module}.__main__ import main" in text
+    assert path.stat().st_mode & 0o777 == 0o755

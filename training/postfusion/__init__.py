@@ -1,0 +1,1 @@
+"""How well one segmenter does on each kind of image."""

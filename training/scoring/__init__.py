@@ -1,0 +1,1 @@
+"""Scores of networks, teachers and folders of images."""

@@ -1,0 +1,1 @@
+"""Studies: a recipe with sets of overrides and seeds, and one table."""

@@ -1,0 +1,92 @@
+"""Run the jobs of a study as processes of this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from training.study.plan import Job
+
+LOG = "log.txt"
+
+
+class LocalProcesses:
+    """Jobs as processes of this machine, which share its cores; those that run end at the exit.
+
+    lock: descriptor of a locked file, which the processes hold too.
+    """
+
+    def __init__(self, workers: int, lock: int) -> None:
+        cores = len(os.sched_getaffinity(0))
+        threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // workers)))
+        self.environment = {**os.environ, "OMP_NUM_THREADS": threads}
+        self.lock = lock
+        self.pool = ThreadPoolExecutor(workers)
+        self.children: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> LocalProcesses:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for child in self.children:
+            child.terminate()  # nothing happens to one that has ended
+        self.pool.shutdown()
+
+    def submit(self, job: Job) -> Future[str | None]:
+        """Start a job; its future gives None, or why it failed."""
+        job.folder.mkdir(parents=True, exist_ok=True)
+        log = (job.folder / LOG).open("a+b")
+        start = log.seek(0, os.SEEK_END)
+        child = subprocess.Popen(
+            job.command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=self.environment,
+            pass_fds=[self.lock],
+        )
+        self.children.append(child)
+        return self.pool.submit(self._wait, child, log, start)
+
+    def _wait(self, child: subprocess.Popen[bytes], log: IO[bytes], start: int) -> str | None:
+        with log:
+            code = child.wait()
+            if code == 0:
+                return None
+            log.seek(start)
+            return error_line(code, log.read().decode(errors="replace"))
+
+
+def error_line(code: int, output: str) -> str:
+    """Why a process failed, in one line: its message, else its last line."""
+    if code < 0:
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return f"ended by {signal.Signals(-code).name}{hint}"
+    lines = [line for line in output.splitlines() if line.strip()]
+    messages = [line for line in lines if line.startswith("error: ")]
+    return [f"exit code {code}", *lines[-1:], *messages[-1:]][-1].removeprefix("error: ")
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[int]:
+    """Keep other studies out of the folder; gives the descriptor of the lock.
+
+    It holds as long as a process has it: also one that outlived a study that was killed.
+    Raises ValueError where another has it.
+    """
+    with (out / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{out}: a study, or a run that one left behind, works here: wait for its end "
+                "(fuser lists its process), or choose another --out"
+            ) from None
+        yield file.fileno()
