@@ -5,8 +5,8 @@
 
 Fusion loss (Eq. 15, 16), segmentation with distillation and auxiliary losses (Eq. 17 to 19), the
 two tasks balanced (Eq. 20, 21). --start takes what Algorithm 1 names from stage 1, or everything
-from an earlier stage 2 (`training.first_weights`). Writes `model.safetensors`, which the node
-runs.
+from an earlier stage 2 (`training.start.first_weights`). Writes `model.safetensors`, which the
+node runs.
 """
 
 from __future__ import annotations

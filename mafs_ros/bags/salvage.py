@@ -37,7 +37,7 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # of a message that the recorder compressed; C
 
 @dataclass(frozen=True)
 class SalvagedConnection:
-    """A topic as rosbags' Connection describes it, as far as bags.py asks."""
+    """A topic as rosbags' Connection describes it, as far as the reader asks."""
 
     topic: str
     msgtype: str

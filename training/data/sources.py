@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Source:
-    """One data set: the arguments of `training.datasets.open_dataset` besides its folder."""
+    """One data set: the arguments of `training.data.datasets.open_dataset` besides its folder."""
 
     kind: str
     split: str = "train"

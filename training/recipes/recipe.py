@@ -94,7 +94,7 @@ PAPER_STAGE2 = Optimisation(epochs=400)
 
 @dataclass(frozen=True)
 class Stage1:
-    """Masked autoencoder (Eq. 10 to 13). patch, ratio: see `training.masking.make_masks`.
+    """Masked autoencoder (Eq. 10 to 13). patch, ratio: see `objectives.masking.make_masks`.
 
     Raises ValueError for a ratio that hides nothing or everything.
     """
@@ -127,7 +127,7 @@ class FusionTraining:
 class TeacherTraining:
     """The teacher: name of `training.teachers`, what it sees, where its encoder starts.
 
-    images: see `training.evaluate.teacher_image`.
+    images: see `training.teachers.images.teacher_image`.
     encoder_weights: ImageNet checkpoint of the encoder, None for random weights.
     """
 
@@ -163,11 +163,11 @@ class LossWeights:
 class Stage2:
     """Joint training of fusion and segmentation (Eq. 14 to 21).
 
-    distillation: 'paper' or 'release' (`training.losses.distillation_loss`), 'channel', 'none'.
+    distillation: 'paper' or 'release' (`objectives.losses.distillation_loss`), 'channel', 'none'.
     teacher: 'frozen', or 'joint' to train it on, on the student's fused images.
     two_channel: what the 2-channel auxiliary maps predict, coarse to fine.
     balancing: of the two tasks; balancing_options: arguments of that class in
-    `training.balancing`, besides the tasks.
+    `training.objectives.balancing`, besides the tasks.
     """
 
     optimisation: Optimisation = PAPER_STAGE2

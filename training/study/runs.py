@@ -3,7 +3,7 @@
     python -m training.study light --data street_rgbt=/data/street_rgbt --out runs/light --seeds 3
     python -m training.study mine.yaml --data mfnet=/data/mfnet --out runs/mine --jobs 4
 
-A study is a name in training/configs/studies or a YAML file (see `training.study_plan.Study`).
+A study is a name in training/configs/studies or a YAML file (see `training.study.plan.Study`).
 Each run is a process of `python -m training.stage1`, `teacher` or `stage2` with --resume and a
 folder of its own. The same command again skips what is done, goes on with what was cut and tries
 anew what failed; more --seeds add to it. `table.md`, `table.csv` and `table.svg` in --out are

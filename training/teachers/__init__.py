@@ -109,8 +109,8 @@ def load_encoder_weights(teacher: Teacher, path: Path | str) -> None:
     """Load a published ImageNet or segmentation checkpoint into the encoder, in place.
 
     path: a `.safetensors` file, a torch file of plain tensors, or a package of
-    `training.imagenet`. MSCAN in the names of the release (Visual-Attention-Network/SegNeXt) or
-    mmsegmentation; MiT in those of NVlabs/SegFormer or transformers (`nvidia/mit-b*`);
+    `training.start.imagenet`. MSCAN in the names of the release (Visual-Attention-Network/SegNeXt)
+    or mmsegmentation; MiT in those of NVlabs/SegFormer or transformers (`nvidia/mit-b*`);
     EfficientNet-Lite in those of `efficientnet-lite-pytorch`. Classifiers and decoders in the
     file are left out.
 
