@@ -2,10 +2,10 @@
 
     python -m training.stage1 --recipe mfnet --data mfnet=/data/ir_seg_dataset --out runs/stage1
 
-Patches of both images are hidden behind noise, none in both (`training.objectives.masking`); encoder
-and fusion decoder reconstruct the two from what is left (Eq. 10 to 13). Writes `model.safetensors`,
-from which `python -m training.stage2 --start` takes what Algorithm 1 names. The deeper trunk
-stages and their CAMs, which the reconstruction does not use, are not built.
+Patches of both images are hidden behind noise, none in both (`training.objectives.masking`);
+encoder and fusion decoder reconstruct the two from what is left (Eq. 10 to 13). Writes
+`model.safetensors`, from which `python -m training.stage2 --start` takes what Algorithm 1 names.
+The deeper trunk stages and their CAMs, which the reconstruction does not use, are not built.
 """
 
 from __future__ import annotations

@@ -38,8 +38,9 @@ class Augmentation:
     shift: the thermal image moves by up to so many pixels each way, as if registered badly; the
     labels stay with the visible image.
     The rest is of `training.data.sensor_effects`. gain_control, glare, border: share of the
-    samples that get it: of the thermal image, of the visible one, of either. blur: largest deviation in
-    pixels, noise: largest one in grey levels; each image gets either in half of the samples.
+    samples that get it: of the thermal image, of the visible one, of either. blur: largest
+    deviation in pixels, noise: largest one in grey levels; each image gets either in half of the
+    samples.
     dropout: share of the samples in which one of the images is black, as when a camera is dead.
     Raises ValueError for values that cannot be.
     """

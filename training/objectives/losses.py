@@ -208,7 +208,8 @@ def auxiliary_losses(
 
     aux: `MafsOutput.aux`, pairs of a 2-channel and a K-channel map, coarse to fine.
     binary, boundary: targets of `training.objectives.targets`. Returns "semantic" (OHEM over
-    all scales), "binary" (weighted cross-entropy) and "boundary" (cross-entropy); L_aux is their sum.
+    all scales), "binary" (weighted cross-entropy) and "boundary" (cross-entropy); L_aux is their
+    sum.
     two_channel: what the 2-channel map of each scale predicts. Neither the paper nor the release
     says which; thin boundaries survive only at the finest scale, so that one has them.
     Raises ValueError where the numbers of maps do not fit.
