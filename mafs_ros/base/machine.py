@@ -22,12 +22,21 @@ LIBRARIES = (
 
 def cpu_name() -> str:
     """The CPU's model name as Linux tells it, else its architecture."""
+    return _cpu_entry("model name") or platform.machine()
+
+
+def cpu_flags() -> set[str]:
+    """What Linux says that the processor can do; empty elsewhere."""
+    return set(_cpu_entry("flags", "Features").split())
+
+
+def _cpu_entry(*names: str) -> str:
+    """The first entry of /proc/cpuinfo with one of these names; empty where there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(names)), "")
 
 
 def libraries() -> dict[str, str]:
@@ -39,20 +48,3 @@ def libraries() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def version_of(ros_package: str) -> str:
-    try:
-        return importlib.metadata.version(ros_package)
-    except importlib.metadata.PackageNotFoundError:
-        return "found"
-
-
-def cpu_flags() -> set[str]:
-    """What Linux says that the processor can do; empty elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()
-    flags = [line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))]
-    return set(flags[0].split()) if flags else set()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mafs_ros import __version__
-from mafs_ros.base.machine import cpu_name, libraries, version_of
+from mafs_ros.base.machine import cpu_name, libraries
 
 if TYPE_CHECKING:
     from mafs_ros.model.weights import ModelInfo
@@ -121,3 +121,10 @@ def describe_classes(class_table: dict[str, Any]) -> str:
     table = ClassTable.from_dict(class_table)
     classes = ", ".join(f"{c.id} {c.name}" for c in table.classes)
     return f"{table.name}: {classes}"
+
+
+def version_of(ros_package: str) -> str:
+    try:
+        return importlib.metadata.version(ros_package)
+    except importlib.metadata.PackageNotFoundError:
+        return "found"

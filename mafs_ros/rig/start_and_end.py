@@ -1,10 +1,12 @@
-"""Waits for the node to be ready and for the end of a drive."""
+"""Waits for the node to be ready, for the cameras, and for the end of a drive."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
+from mafs_ros.base.errors import one_line
 from mafs_ros.rig.account import integer
 from mafs_ros.rig.processes import STALL_TIMEOUT_S, START_TIMEOUT_S, Process, RigError, progress
 from mafs_ros.rig.receiver import Receiver
@@ -32,6 +34,41 @@ def wait_for_start(source: Source, receiver: Receiver, processes: tuple[Process,
                     + ", ".join(str(process.log) for process in processes)
                 )
             time.sleep(0.1)
+
+
+def wait_for_cameras(
+    processes: tuple[Process, ...],
+    pairs: int,
+    title: str,
+    *,
+    shown: Callable[[], int],
+    arrived: Callable[[], int],
+    error: Callable[[], BaseException | None],
+    stall_s: float = STALL_TIMEOUT_S,
+) -> None:
+    """Return when the cameras, the second of the processes, have sent everything.
+
+    shown: count for the bar of that title, which ends at `pairs`. arrived: count that must change
+    within stall_s seconds. error: what went wrong in this process. Raises RigError for such an
+    error, where a process fails, and for a stall.
+    """
+    cameras = processes[1]
+    newest, since = 0, time.monotonic()
+    with progress(pairs, title) as bar:
+        while cameras.code is None:
+            for process in processes:
+                process.check()
+            if found := error():
+                raise RigError(one_line(found)) from found
+            bar.update(shown() - bar.n)
+            count = arrived()
+            if count != newest:
+                newest, since = count, time.monotonic()
+            if time.monotonic() - since > stall_s:
+                raise RigError(f"no image for {stall_s:.0f} s; see {cameras.log}")
+            time.sleep(0.05)
+        cameras.check()
+        bar.update(shown() - bar.n)
 
 
 def settle(receiver: Receiver, sent: dict[str, Any]) -> None:

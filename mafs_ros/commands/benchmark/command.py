@@ -9,9 +9,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mafs_ros.base.say import note
 from mafs_ros.commands.benchmark.models import chosen_engines, machine, models
 from mafs_ros.commands.benchmark.node import measure_node, node_parameters
+from mafs_ros.commands.benchmark.progress import note
 from mafs_ros.commands.benchmark.series import DATA, LEAST_ROUNDS, Series
 from mafs_ros.commands.options import image_size
 

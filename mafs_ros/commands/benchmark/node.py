@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mafs_ros.base.say import note
+from mafs_ros.commands.benchmark.progress import note
 from mafs_ros.commands.benchmark.worker import BenchmarkError
 
 

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mafs_ros.base.say import note
+from mafs_ros.commands.benchmark.progress import note
 from mafs_ros.commands.benchmark.worker import EAGER, BenchmarkError, Job, Worker
 
 LEAST_ROUNDS = 3

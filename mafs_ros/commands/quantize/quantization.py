@@ -11,7 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mafs_ros.base.say import say
 from mafs_ros.commands.quantize.record import provenance
 
 if TYPE_CHECKING:
@@ -250,3 +249,7 @@ def lost(before: float | None, after: float | None, scale: float = 1) -> float |
 
 def finite(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)

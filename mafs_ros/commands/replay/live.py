@@ -22,10 +22,10 @@ from mafs_ros.commands.replay.live_result import Live, LiveError, digest
 from mafs_ros.commands.replay.options import Options
 from mafs_ros.images.messages.cdr import header_stamp
 from mafs_ros.rig.account import drops, integer, latencies_ms, read_sent
-from mafs_ros.rig.processes import START_TIMEOUT_S, Process, RigError, progress, set_environment
+from mafs_ros.rig.processes import START_TIMEOUT_S, Process, RigError, set_environment
 from mafs_ros.rig.receiver import OUTPUTS, Receiver
 from mafs_ros.rig.source import Source
-from mafs_ros.rig.start_and_end import settle, wait_for_start
+from mafs_ros.rig.start_and_end import settle, wait_for_cameras, wait_for_start
 
 Topics = tuple[ImageTopic, ImageTopic]  # RGB and thermal
 STALL_TIMEOUT_S = 60.0
@@ -89,7 +89,15 @@ def run_live(options: Options, settings: dict[str, Any], topics: Topics) -> Live
         try:
             wait_for_start(source, receiver, (node, player))
             receiver.subscribe_inputs()
-            wait_for_player(source, receiver, (node, player))
+            wait_for_cameras(
+                (node, player),
+                source.pairs,
+                "live",
+                shown=lambda: len(receiver.received["rgb"]),
+                arrived=lambda: len(receiver.received["rgb"]),
+                error=lambda: receiver.error,
+                stall_s=STALL_TIMEOUT_S,
+            )
         except RigError as error:
             raise LiveError(str(error)) from error
         settle(receiver, player.said)
@@ -135,28 +143,6 @@ def live_source(options: Options, settings: dict[str, Any], topics: Topics) -> S
         node=node,
         compressed={"rgb": rgb.compressed, "thermal": thermal.compressed},
     )
-
-
-def wait_for_player(
-    source: Source, receiver: LiveReceiver, processes: tuple[Process, ...]
-) -> None:
-    """Return when everything has been played; raises RigError if a process fails or stalls."""
-    player = processes[1]
-    newest, since = 0, time.monotonic()
-    with progress(source.pairs, "live") as bar:
-        while player.code is None:
-            for process in processes:
-                process.check()
-            if receiver.error:
-                raise RigError(str(receiver.error)) from receiver.error
-            arrived = len(receiver.received["rgb"])
-            bar.update(arrived - bar.n)
-            if arrived != newest:
-                newest, since = arrived, time.monotonic()
-            if time.monotonic() - since > STALL_TIMEOUT_S:
-                raise RigError(f"no image for {STALL_TIMEOUT_S:.0f} s; see {player.log}")
-            time.sleep(0.05)
-        player.check()
 
 
 def measured(

@@ -1,14 +1,9 @@
-"""Lines for the person at the terminal."""
+"""Progress of a benchmark, for people: on stderr, beside the report."""
 
 from __future__ import annotations
 
 import sys
 
 
-def say(text: str) -> None:
-    print(text, flush=True)
-
-
 def note(text: str) -> None:
-    """Progress, for people."""
     print(f"mafs benchmark: {text}", file=sys.stderr, flush=True)
