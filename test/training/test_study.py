@@ -186,7 +186,10 @@ def job_of(tmp_path: Path, name: str, code: str = "", needs: tuple[str, ...] = (
     return Job(name, "stage2", name, 0, command, tmp_path / name, folders, {})
 
 
-def test_processes_run_side_by_side_and_their_errors_are_kept(tmp_path: Path) -> None:
+def test_processes_run_side_by_side_and_their_errors_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     wait_for = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)"
     sign = f"import pathlib; pathlib.Path({str(tmp_path / 'sign')!r}).touch()"
     fail = "import sys; print('soft'); sys.exit('error: no such folder')"

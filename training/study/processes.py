@@ -26,7 +26,11 @@ class LocalProcesses:
     def __init__(self, workers: int, lock: int) -> None:
         cores = len(os.sched_getaffinity(0))
         threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // workers)))
-        self.environment = {**os.environ, "OMP_NUM_THREADS": threads}
+        self.environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": threads,
+            "PYTHONUNBUFFERED": "1",  # else a log's last lines come before what led to them
+        }
         self.lock = lock
         self.pool = ThreadPoolExecutor(workers)
         self.children: list[subprocess.Popen[bytes]] = []
