@@ -22,11 +22,11 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mafs_ros.model.mafs import Mafs, luminance
-from mafs_ros.model.weights import ModelInfo, save_weights
+from mafs_ros.model.weights import save_weights
 from training.data.batches import Crops
 from training.data.datasets import Dataset
 from training.data.tensors import Batch, dtype_of, full_precision, images, to_tensors
-from training.loop.describe import describe
+from training.loop.describe import model_info
 from training.loop.run import Evaluation, Learner, Run
 from training.loop.trainer import fit, make_fabric, setup
 from training.loop.validation import PICTURES, own_samples
@@ -117,15 +117,7 @@ def validate(
 
 def write(run: Run, scores: dict[str, float], file: str = "model.safetensors") -> None:
     """Write the network as a model file without segmentation."""
-    recipe = run.recipe
-    info = ModelInfo(
-        preset=recipe.network["preset"],
-        config={**recipe.network_overrides, "segmentation": False},
-        class_table=recipe.class_table.to_dict(),
-        training=describe(run),
-        scores=scores,
-        licence=recipe.licence,
-    )
+    info = model_info(run, {**run.recipe.network_overrides, "segmentation": False}, scores)
     save_weights(run.out / file, run.result, info)  # type: ignore[arg-type]
 
 

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 
 from mafs_ros.evaluation.metrics import FUSION_METRICS
 from mafs_ros.model.mafs import Mafs, MafsOutput, luminance
-from mafs_ros.model.weights import ModelInfo, save_weights
+from mafs_ros.model.weights import save_weights
 from training.data.batches import Crops
 from training.data.datasets import Dataset
 from training.data.tensors import Batch, full_precision, images
-from training.loop.describe import describe
+from training.loop.describe import model_info
 from training.loop.run import Evaluation, Learner, Run
 from training.loop.trainer import fit, make_fabric, setup
 from training.loop.validation import PICTURES, own_samples
@@ -228,19 +228,11 @@ def write(
     run: Run, scores: dict[str, float], file: str = "model.safetensors", *, start: Path | None
 ) -> None:
     """Write the network as the model file that the node runs."""
-    recipe = run.recipe
-    training = describe(run)
+    config = {k: v for k, v in run.recipe.network_overrides.items() if k != "auxiliary"}
+    info = model_info(run, config, scores)
     if start is not None:
-        training["start"] = start.name if start.parent == Path() else "/".join(start.parts[-2:])
-    config = {k: v for k, v in recipe.network_overrides.items() if k != "auxiliary"}
-    info = ModelInfo(
-        preset=recipe.network["preset"],
-        config=config,
-        class_table=recipe.class_table.to_dict(),
-        training=training,
-        scores={name: round(value, 5) for name, value in scores.items() if value == value},
-        licence=recipe.licence,
-    )
+        begun = start.name if start.parent == Path() else "/".join(start.parts[-2:])
+        info.training["start"] = begun
     save_weights(run.out / file, run.result, info)  # type: ignore[arg-type]
 
 

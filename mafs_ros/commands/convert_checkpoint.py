@@ -67,22 +67,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_checkpoint(path: Path) -> dict:
-    """Read a torch file that holds tensors only.
+    """Read the state_dict of a torch file; raises ValueError or OSError as `read_torch_file`."""
+    from mafs_ros.model.weights import read_torch_file
 
-    Raises ValueError for a file that is damaged, no torch file, or carries more than tensors.
-    """
-    import pickle
-
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "it ends early"
-        raise ValueError(
-            f"{path}: cannot be read as a file of weights: {reason}. Expected a torch file of "
-            "tensors only; anything else in it is refused because it could run code"
-        ) from error
+    content = read_torch_file(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a state_dict, got {type(content).__name__}")
     return content

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mafs_ros.base.errors import one_line
 from mafs_ros.base.write import write_bytes
 
 if TYPE_CHECKING:
@@ -113,6 +114,29 @@ def load_weights(path: Path | str) -> tuple[Mafs, ModelInfo]:
     _check_entries(Path(path), network.state_dict(), tensors)
     network.load_state_dict(tensors)
     return network.eval(), info
+
+
+def read_torch_file(path: Path | str) -> Any:
+    """Content of a torch file of tensors alone: a foreign file runs no code here.
+
+    Raises OSError where it cannot be opened, WeightsError where it is damaged, no torch file, or
+    holds more than tensors.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: no torch file of plain tensors. Whatever else is in one is not read, "
+            "because it could run code: save the state_dict alone where you trust the file"
+        ) from error
+    except (RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise WeightsError(
+            f"{path}: damaged, or no torch file ({one_line(error)[:200]})"
+        ) from error
 
 
 def _parse_info(path: Path, metadata: dict[str, str]) -> ModelInfo:

@@ -121,9 +121,9 @@ def other_shape(folder: Path) -> Path:
     ("make", "message"),
     [
         (lambda folder: folder / "none.pth", "cannot read encoder weights .*none.pth: No such"),
-        (damaged, "damaged, or neither a safetensors nor a torch file"),
-        (truncated, "damaged, or neither a safetensors nor a torch file"),
-        (lambda folder: torch_file(folder, {"meta": Path("x")}), "more than plain tensors"),
+        (damaged, "damaged, or no safetensors file"),
+        (truncated, "damaged, or no torch file"),
+        (lambda folder: torch_file(folder, {"meta": Path("x")}), "no torch file of plain tensors"),
         (lambda folder: torch_file(folder, [torch.zeros(1)]), "holds no named weights"),
         (lambda folder: torch_file(folder, {"epoch": 3}), "entry 'epoch' is int"),
         (lambda folder: torch_file(folder, fill(mscan_t())), "missing: stages.0.merge.weight"),

