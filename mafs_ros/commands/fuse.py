@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mafs_ros.base.errors import one_line
 from mafs_ros.commands.options import add_engine_options
@@ -86,10 +86,14 @@ def run(args: argparse.Namespace) -> int:
     from mafs_ros.engine.cache import default_cache_dir
     from mafs_ros.perception.build import build_perception
 
-    perception, table = build_perception(
-        parameter_values(args), args.weights or default_weights(), default_cache_dir()
-    )
+    weights = args.weights or default_weights()
+    perception, table = build_perception(parameter_values(args), weights, default_cache_dir())
     engine = perception.engine
+    if engine.name == "openvino":
+        from mafs_ros.engine.openvino.engine import OpenVinoEngine
+        from mafs_ros.engine.openvino.rare_sizes import RareSizes
+
+        perception.engine = engine = RareSizes(cast(OpenVinoEngine, engine), weights)
     try:
         skipped = fuse_pairs(pairs, perception, table, folders)
     finally:

@@ -16,7 +16,7 @@ class Engine(ABC):
     """Turns batches of image pairs into fused images and label maps.
 
     name: backend name. description: one line for people. model_info: what the weights are.
-    One thread at a time may call an engine.
+    One thread at a time may call an engine; another may `prepare` it for another size meanwhile.
     """
 
     name: str

@@ -15,6 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from mafs_ros.base.errors import one_line
 from mafs_ros.base.memory import IMAGE_BUFFERS, keep_freed_memory
+from mafs_ros.engine.while_compiling import COMPILER
 from mafs_ros.node.lifecycle import MafsNode
 from mafs_ros.node.worker import STARTER, WORKER
 from mafs_ros.parameters.table import ParameterError
@@ -58,7 +59,7 @@ def main(args: list[str] | None = None) -> int:
         # Without the places in rcl's own source: ', at /project/src/parser.c:271'.
         print(f"mafs_node: {re.sub(', at /[^ ,]+', '', one_line(error))}", file=sys.stderr)
         code = 1
-    if any(thread.name in (STARTER, WORKER) for thread in threading.enumerate()):
+    if any(thread.name in (STARTER, WORKER, COMPILER) for thread in threading.enumerate()):
         os._exit(code)  # an engine that compiles cannot be told to stop, and is not waited for
     return code
 

@@ -25,6 +25,7 @@ from std_msgs.msg import String
 from mafs_ros.base.errors import one_line
 from mafs_ros.base.output_topics import IMAGES, LABEL_INFO, private
 from mafs_ros.base.resources import default_weights
+from mafs_ros.engine.while_compiling import WhileCompiling
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.declare import declare_parameters, parameter_values
 from mafs_ros.node.diagnostics import OK, Status, diagnostic_array, statuses
@@ -134,7 +135,7 @@ class MafsNode(LifecycleNode):
         perception, table = build_perception(
             values, weights, cache_dir_of(values), say=self.get_logger().info
         )
-        engine = perception.engine
+        engine = perception.engine = WhileCompiling(perception.engine)
         self._session = Session(
             perception,
             table,
@@ -152,14 +153,13 @@ class MafsNode(LifecycleNode):
                 "preset": engine.model_info.preset,
                 "classes": " ".join(table.names),
             },
-            say=self.get_logger().info,
         )
         self.get_logger().info(
             f"{engine.description}; {engine.model_info.preset} with classes "
             + ", ".join(table.names)
         )
         if values["image_height"]:
-            self._session.prepare(values["image_height"], values["image_width"])
+            engine.prepare(values["image_height"], values["image_width"])
 
     def _activate(self) -> None:
         session = self._session

@@ -1,7 +1,6 @@
 """What the node holds between its transitions."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,20 +37,6 @@ class Session:
     label_info: Any
     overlay_alpha: float
     facts: dict[str, Any]
-    say: Callable[[str], Any]
-    prepared: set[tuple[int, int]] = field(default_factory=set)
-
-    def prepare(self, height: int, width: int) -> None:
-        """Compile and warm up the engine for a size, once; says so on the log."""
-        if (height, width) in self.prepared:
-            return
-        self.say(f"preparing the engine for {width}x{height} images ...")
-        start = time.monotonic()
-        self.perception.engine.prepare(height, width)
-        self.prepared.add((height, width))
-        self.say(
-            f"engine ready for {width}x{height} images after {time.monotonic() - start:.1f} s"
-        )
 
 
 @dataclass

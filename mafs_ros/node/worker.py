@@ -75,7 +75,6 @@ class Worker(threading.Thread):
             self.frames.bad_image += 1
             return
         watch.lap("conversion")
-        self._session.prepare(*rgb_image.shape[:2])
         perceived = self._session.perception(rgb_image, thermal_image, seconds(thermal))
         watch.restart(perceived.timings_ms)
         if "fused" in wanted:

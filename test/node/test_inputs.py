@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from node_bench import BEST_EFFORT, RELIABLE, Bench
 from node_messages import (
+    HEIGHT,
     SECOND,
+    WIDTH,
     header,
+    image_message,
     rgb_message,
     thermal_message,
 )
@@ -41,6 +45,24 @@ def test_bad_images_are_counted_logged_and_skipped(
     assert bench.counts()["failed"] == 0
     process.wait_for_line(r"rgb image on /rgb/image skipped .*got 100 bytes .*expected 61440")
     process.wait_for_line(r"thermal image on /thermal/image skipped .*got an image of 0x0")
+
+
+def test_images_of_a_new_size_are_perceived_while_its_engine_is_built(
+    start: Callable[..., Process], bench: Bench
+) -> None:
+    process = start(image_height=HEIGHT, image_width=WIDTH, backend="torch")  # is soon ready
+    stamp = bench.connect("fused", "labels")
+    rows, columns = HEIGHT + 8, WIDTH + 24
+    rgb, thermal = np.full((rows, columns, 3), 90, np.uint8), np.full((60, 90), 29500, np.uint16)
+    stamp += SECOND // 10
+    bench.publish("rgb", image_message(rgb, "rgb8", stamp))
+    bench.publish("thermal", image_message(thermal, "mono16", stamp))
+    bench.wait_for_stamp(stamp)
+    for name in ("fused", "labels"):
+        message = bench.received[name][-1]
+        assert (message.height, message.width) == (rows, columns)
+    process.wait_for_line(f"images are {columns}x{rows} now: .* at {WIDTH}x{HEIGHT} and resized")
+    process.wait_for_line(f"engine ready for {columns}x{rows}")
 
 
 @pytest.mark.alone

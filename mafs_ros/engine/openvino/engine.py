@@ -67,12 +67,11 @@ class OpenVinoEngine(Engine):
         self.description = f"OpenVINO {VERSION} {self._describe_precision()} on {device}"
 
     def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
-        size = rgb.shape[1:3]
-        if size not in self._requests:
-            if len(self._requests) >= KEPT_SIZES:
-                self._requests.pop(next(iter(self._requests)))
-            self._requests[size] = self._compile(size)
-        request = self._requests[size]
+        size = rgb.shape[1], rgb.shape[2]
+        request = self._requests.pop(size, None) or self._compile(size)
+        self._requests[size] = request  # the last one was used last
+        if len(self._requests) > KEPT_SIZES:
+            self._requests.pop(next(iter(self._requests)))
         results = [
             request.infer([rgb[i : i + 1], thermal[i : i + 1]], share_inputs=True)
             for i in range(len(rgb))

@@ -1,0 +1,112 @@
+"""What a node does with an image size that its engine is not compiled for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import cv2
+import numpy as np
+
+from mafs_ros.base.errors import one_line
+from mafs_ros.engine.interface import Engine, Image
+
+log = logging.getLogger(__name__)
+COMPILER = "mafs compiler"  # name of the thread
+Size = tuple[int, int]  # height, width
+
+
+class WhileCompiling(Engine):
+    """Another engine, whose compilation frames wait for once: at the first size of all.
+
+    At every other new size a pair is resized to the size of the pair before and its results are
+    resized back, while a thread compiles. Batches of one.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.name, self.description = engine.name, engine.description
+        self.model_info = engine.model_info
+        self._ready: frozenset[Size] = frozenset()
+        self._last: Size | None = None  # of the pair before
+        self._failed: set[Size] = set()
+        self._compiler: threading.Thread | None = None
+
+    def prepare(self, height: int, width: int) -> None:
+        """Compile and warm up for a size, once; says so on the log."""
+        if (height, width) in self._ready:
+            return
+        log.info("preparing the engine for %dx%d images ...", width, height)
+        start = time.monotonic()
+        self._engine.prepare(height, width)
+        self._ready |= {(height, width)}
+        seconds = time.monotonic() - start
+        log.info("engine ready for %dx%d images after %.1f s", width, height, seconds)
+
+    def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
+        size = rgb.shape[1], rgb.shape[2]
+        if not self._ready:
+            self.prepare(*size)
+        if size in self._ready:
+            self._last = size
+            return self._engine(rgb, thermal)
+        other = self._last or next(iter(self._ready))
+        self._compile(size, other)
+        return resized(self._engine, other, rgb, thermal)
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def _compile(self, size: Size, other: Size) -> None:
+        """Start to compile for a size, unless that goes on already for one, or has failed."""
+        busy = self._compiler is not None and self._compiler.is_alive()
+        if busy or size in self._failed:
+            return
+        log.warning(
+            "images are %dx%d now: until the engine is ready for them they are perceived at "
+            "%dx%d and resized",
+            *reversed(size),
+            *reversed(other),
+        )
+        self._compiler = threading.Thread(
+            target=self._prepare, args=size, name=COMPILER, daemon=True
+        )
+        self._compiler.start()
+
+    def _prepare(self, height: int, width: int) -> None:
+        try:
+            self.prepare(height, width)
+        except Exception as error:
+            self._failed.add((height, width))
+            log.warning(
+                "the engine cannot be prepared for %dx%d images, which stay resized: %s",
+                width,
+                height,
+                one_line(error),
+            )
+
+
+def resized(engine: Engine, size: Size, rgb: Image, thermal: Image) -> tuple[Image, Image]:
+    """Run an engine at another size (height, width) than that of its images, a batch of one.
+
+    The images keep their shape: what is left at the right or the bottom repeats their border.
+    """
+    height, width = rgb.shape[1:3]
+    scale = min(size[0] / height, size[1] / width)
+    inner = max(1, round(height * scale)), max(1, round(width * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+
+    def fit(image: Image) -> Image:
+        small = cv2.resize(image, inner[::-1], interpolation=how)
+        rest = size[0] - inner[0], size[1] - inner[1]
+        whole: Image = cv2.copyMakeBorder(small, 0, rest[0], 0, rest[1], cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+        return whole[None]
+
+    def back(image: Image, interpolation: int) -> Image:
+        seen = np.ascontiguousarray(image[0, : inner[0], : inner[1]])
+        large: Image = cv2.resize(seen, (width, height), interpolation=interpolation)  # type: ignore[assignment]
+        return large[None]
+
+    fused, labels = engine(fit(rgb[0]), fit(thermal[0]))
+    return back(fused, cv2.INTER_LINEAR), back(labels, cv2.INTER_NEAREST)
