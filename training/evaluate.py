@@ -47,7 +47,12 @@ from training.scoring.predict import (
     teacher_input,
 )
 from training.scoring.scores import Image, Prediction, Scores, empty_scores
-from training.scoring.tables import SATURATED_PROTOCOL, fusion_table, segmentation_table
+from training.scoring.tables import (
+    SATURATED_PROTOCOL,
+    false_object_line,
+    fusion_table,
+    segmentation_table,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -204,7 +209,8 @@ def _report(rows: dict[str, Scores]) -> list[str]:
         if scores.segmentation is not None and scores.segmentation.matrix.any()
     }
     if matrices:
-        parts += [SEGMENTATION_PROTOCOL, segmentation_table(matrices)]
+        lines = [false_object_line(name, rows[name]) for name in matrices]
+        parts += [SEGMENTATION_PROTOCOL, segmentation_table(matrices), "\n".join(lines)]
     return parts
 
 

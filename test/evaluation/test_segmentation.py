@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mafs_ros.evaluation.metrics import ConfusionMatrix
+from mafs_ros.evaluation.metrics import ConfusionMatrix, largest_false_object
 
 
 def grey(*rows):
@@ -60,3 +60,26 @@ def test_confusion_matrix_refuses_unknown_ids(labels, predicted, message):
     with pytest.raises(ValueError, match=message):
         matrix.accumulate(labels, predicted)
     assert not matrix.matrix.any()
+
+
+@pytest.mark.parametrize(
+    ("labelled", "predicted", "percent"),
+    [
+        ([], [(1, 0, 2, 0, 5)], 10.0),  # nothing there
+        ([(1, 1, 2, 4, 5)], [(1, 0, 2, 0, 5)], 0.0),  # too large, but an object
+        ([(2, 0, 1, 0, 1)], [(1, 0, 2, 0, 5)], 0.0),  # of another class: no false object
+        ([(255, 0, 1, 0, 1)], [(1, 0, 2, 0, 5)], 0.0),  # nobody knows
+        ([(1, 9, 10, 9, 10)], [(1, 0, 2, 0, 2), (1, 2, 4, 2, 4), (2, 6, 8, 0, 2)], 8.0),
+        ([], [], 0.0),
+    ],
+)
+def test_the_largest_false_object(labelled, predicted, percent) -> None:
+    """Rectangles (class, rows, columns) in 10 x 10; two that touch at a corner are one."""
+
+    def drawn(rectangles) -> np.ndarray:
+        image = np.zeros((10, 10), np.uint8)
+        for class_id, top, bottom, left, right in rectangles:
+            image[top:bottom, left:right] = class_id
+        return image
+
+    assert largest_false_object(drawn(labelled), drawn(predicted)) == pytest.approx(percent)

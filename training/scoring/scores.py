@@ -12,6 +12,7 @@ from mafs_ros.evaluation.metrics import (
     ConfusionMatrix,
     FusionScores,
     as_luminance,
+    largest_false_object,
     luminance,
     saturated,
 )
@@ -37,11 +38,13 @@ class Scores:
     """Scores of one method on one data set.
 
     saturation: percent of saturated pixels of thermal, visible and fused image, of each pair.
+    false_objects: name of each pair with labels -> size of its largest false object in percent.
     """
 
     fusion: FusionScores = field(default_factory=FusionScores)
     segmentation: ConfusionMatrix | None = None
     saturation: list[tuple[float, float, float]] = field(default_factory=list)
+    false_objects: dict[str, float] = field(default_factory=dict)
 
     def accumulate(self, sample: Sample, prediction: Prediction) -> None:
         """Add a pair. Raises ValueError where sizes or ids do not fit."""
@@ -55,6 +58,8 @@ class Scores:
             if self.segmentation is None:
                 raise ValueError("these scores were made without a class table")
             self.segmentation.accumulate(sample.labels, prediction.labels)
+            largest = largest_false_object(sample.labels, prediction.labels)
+            self.false_objects[sample.name] = largest
 
 
 def empty_scores(table: ClassTable | None) -> Scores:

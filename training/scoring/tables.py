@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mafs_ros.evaluation.metrics import ConfusionMatrix
+from mafs_ros.evaluation.metrics import FALSE_OBJECT_PERCENT, ConfusionMatrix
 from training.scoring.scores import Scores
 
 # In the order of the paper's tables; from the other AG on they are this project's additions.
@@ -59,6 +59,18 @@ def segmentation_table(rows: dict[str, ConfusionMatrix]) -> str:
         if classes
     ]
     return "\n".join([table, *notes])
+
+
+def false_object_line(name: str, scores: Scores) -> str:
+    """One line on the objects of a method that are none, of all images with labels."""
+    sizes = scores.false_objects
+    worst = max(sizes, key=sizes.__getitem__)
+    many = sum(size > FALSE_OBJECT_PERCENT for size in sizes.values())
+    return (
+        f"False objects of {name} (regions of a class without a labelled object in them): the "
+        f"largest takes {sizes[worst]:.2f} % of its image ({worst}); {many} of {len(sizes)} "
+        f"images have one of more than {FALSE_OBJECT_PERCENT:g} %"
+    )
 
 
 def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

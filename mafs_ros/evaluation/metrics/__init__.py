@@ -1,5 +1,6 @@
 """Scores of fused images and of label maps, and the definitions to print with them."""
 
+from mafs_ros.evaluation.metrics.false_objects import FALSE_OBJECT_PERCENT, largest_false_object
 from mafs_ros.evaluation.metrics.fusion import (
     FUSION_METRICS,
     VIF_MIN_SIZE,
@@ -20,6 +21,7 @@ from mafs_ros.evaluation.metrics.protocol import PROTOCOL, SEGMENTATION_PROTOCOL
 from mafs_ros.evaluation.metrics.segmentation import ConfusionMatrix
 
 __all__ = [
+    "FALSE_OBJECT_PERCENT",
     "FUSION_METRICS",
     "PROTOCOL",
     "SEGMENTATION_PROTOCOL",
@@ -31,6 +33,7 @@ __all__ = [
     "entropy",
     "glare",
     "hot",
+    "largest_false_object",
     "luminance",
     "qabf",
     "saturated",
