@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mafs_ros.images.files.data_folders import find_drives
 from training.data.datasets import Dataset, open_dataset
 from training.data.layouts import LAYOUTS, find_layout
 from training.data.samples import IGNORE
@@ -82,6 +83,8 @@ def guess_kind(root: Path) -> str:
     for kind, fits in found.items():
         if fits:
             return kind
+    if find_drives(root):  # under other names than rgb and thermal
+        return "folder"
     known = "\n".join(f"  {kind}: {layout.looks_like}" for kind, layout in LAYOUTS.items())
     raise ValueError(f"{root}: holds no data set known here; expected one of\n{known}")
 
