@@ -7,7 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mafs_ros.images.files.data_folders import LOOKS_LIKE, data_pairs, find_folders, labels_of
+from mafs_ros.images.files.data_folders import (
+    LABEL_FOLDERS,
+    RGB_FOLDERS,
+    THERMAL_FOLDERS,
+    data_pairs,
+    find_folders,
+    labels_of,
+)
 from mafs_ros.images.files.folders import list_images, pair_folders
 from mafs_ros.images.files.read import ImageFileError
 from training.data.samples import Files
@@ -328,7 +335,9 @@ LAYOUTS: dict[str, Layout] = {
     "folder": Layout(
         list_folder,
         ("all", "train", "val", "test"),
-        f"{LOOKS_LIKE}; with labels, labels/ beside them; or all this in train/, val/ and test/",
+        "rgb/, thermal/ and, with labels, labels/ (or another of "
+        f"{', '.join(RGB_FOLDERS[1:] + THERMAL_FOLDERS[1:] + LABEL_FOLDERS[1:])}), files of one "
+        "name; or these in train/, val/ and test/",
         "It is your own data: pairs registered to each other, labels as one channel of ids",
     ),
 }
