@@ -14,7 +14,7 @@ from mafs_ros.base.yaml_file import yaml_problem
 
 _TYPES = {
     "bool": r"(?i:true|false|yes|no|on|off|y|n)",
-    "int": r"[-+]?(?:0x[0-9a-fA-F]+|\d+)",
+    "int": r"[-+]?(?:0x[0-9a-fA-F]+|0[0-7]*|[1-9]\d*)",
     "float": r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\.?(?i:inf|nan))",
 }
 
@@ -32,10 +32,8 @@ class RosLoader(yaml.SafeLoader):
     def construct_ros_int(self, node: yaml.ScalarNode) -> int:
         try:
             return int(node.value, 0)
-        except ValueError:  # 010 is octal in C, and 08 a number of ten
-            digits = node.value.lstrip("+-")
-            octal = set(digits) <= set("01234567")
-            return (-1 if node.value[0] == "-" else 1) * int(digits, 8 if octal else 10)
+        except ValueError:  # octal, as C writes it: 010
+            return int(node.value, 8)
 
 
 for _name, _pattern in _TYPES.items():

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mafs_ros.images.files.data_folders import (
-    LABEL_FOLDERS,
-    RGB_FOLDERS,
-    THERMAL_FOLDERS,
+    OTHER_NAMES,
     data_pairs,
     find_folders,
     labels_of,
@@ -336,8 +334,7 @@ LAYOUTS: dict[str, Layout] = {
         list_folder,
         ("all", "train", "val", "test"),
         "rgb/, thermal/ and, with labels, labels/ (or another of "
-        f"{', '.join(RGB_FOLDERS[1:] + THERMAL_FOLDERS[1:] + LABEL_FOLDERS[1:])}), files of one "
-        "name; or these in train/, val/ and test/",
+        f"{OTHER_NAMES}), files of one name; or these in train/, val/ and test/",
         "It is your own data: pairs registered to each other, labels as one channel of ids",
     ),
 }

@@ -13,6 +13,7 @@ from mafs_ros.images.files.pixels import ImageFileError
 RGB_FOLDERS = ("rgb", "vi", "visible", "vis")
 THERMAL_FOLDERS = ("thermal", "ir", "infrared", "lwir", "tir")
 LABEL_FOLDERS = ("labels", "label", "segmentation_labels")
+OTHER_NAMES = ", ".join(RGB_FOLDERS[1:] + THERMAL_FOLDERS[1:] + LABEL_FOLDERS[1:])
 LOOKS_LIKE = (
     f"a folder of RGB images ({', '.join(RGB_FOLDERS)}) and one of thermal images "
     f"({', '.join(THERMAL_FOLDERS)}) with images named alike, in it or in its subfolders; or one "
