@@ -218,9 +218,11 @@ def test_counts_of_a_radiometric_jpeg(file, parts, stored) -> None:
     assert read_rgb(path).shape == (24, 32, 3)
 
 
-def test_counts_that_cannot_be_read_say_how_to_take_them_out(file) -> None:
+def test_counts_that_cannot_be_read_say_what_to_do(file) -> None:
     picture = np.zeros((24, 32, 3), np.uint8)
-    with pytest.raises(ImageFileError, match="FLIR radiometric JPEG .*exiftool -b -RawThermal"):
+    with pytest.raises(
+        ImageFileError, match="FLIR radiometric JPEG .*copy it from the camera again"
+    ):
         read_thermal(file(flir_jpeg(picture, bytes(10), (16, 12)), "a.jpg"))
 
 

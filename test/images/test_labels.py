@@ -51,6 +51,8 @@ def test_ids_in_other_types(read, tmp_path) -> None:
     np.testing.assert_array_equal(read(png(np.dstack([IDS, IDS * 0]), 4)), IDS)  # with alpha
     np.testing.assert_array_equal(read(png(np.dstack([IDS] * 3), 2)), IDS)
     np.testing.assert_array_equal(read(pillow(IDS, "WEBP", lossless=True)), IDS)
+    pgm = b"P5\n16 12\n15\n" + IDS.tobytes()
+    np.testing.assert_array_equal(read(pgm), IDS)
     np.save(tmp_path / "a.npy", IDS.astype(np.int64))
     np.testing.assert_array_equal(read_labels(tmp_path / "a.npy"), IDS)
 
@@ -67,6 +69,7 @@ def test_ids_in_other_types(read, tmp_path) -> None:
         (tiff(IDS.astype(np.int16) - 1), "got ids -1 to 14, expected 0 to 255"),
         (png(IDS.astype(np.uint16) * 100, 0), "got ids 0 to 1500, expected 0 to 255"),
         (tiff(IDS, bits=4, raw=bytes(96)), "TIFF of uint4"),
+        (b"P2 # by hand\n2 2\n3\n0 1 2 3\n", "PGM in text form (P2) with 3 as white"),
         (png(IDS, 3)[:60], "not a label image, damaged or cut off"),
         (b"", "the file is empty"),
     ],

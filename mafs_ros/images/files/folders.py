@@ -26,7 +26,7 @@ def list_images(folder: Path | str) -> dict[str, Path]:
     if not folder.is_dir():
         raise ImageFileError(f"{folder}: is a file, expected a folder of images")
     try:
-        paths = _of_kind(folder, "*") or _of_kind(folder, "**/*")
+        paths = _of_kind(folder, folder.iterdir()) or _of_kind(folder, folder.rglob("*"))
     except OSError as error:
         raise OSError(f"{folder}: cannot be read: {error.strerror}") from error
     images: dict[str, Path] = {}
@@ -47,11 +47,11 @@ def list_images(folder: Path | str) -> dict[str, Path]:
     return images
 
 
-def _of_kind(folder: Path, pattern: str) -> list[Path]:
-    """The pictures among the files of that pattern, else the arrays."""
+def _of_kind(folder: Path, entries: Iterable[Path]) -> list[Path]:
+    """The pictures among the entries below a folder, else the arrays."""
     paths = [
         path
-        for path in folder.glob(pattern)
+        for path in entries
         if path.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
         and not path.is_dir()
         and not any(_is_foreign(part) for part in path.relative_to(folder).parts)

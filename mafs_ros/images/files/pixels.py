@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ ARRAY_SUFFIX = ".npy"
 _ARRAY_START = b"\x93NUMPY"
 # Samples of a TIFF that come out as they are stored; OpenCV shifts those of 10, 12 and 14 bits.
 _TIFF_TYPES = ("uint1", "uint8", "uint16", "int8", "int16", "int32", "float32", "float64")
+
+
+# Its values are spread over 0..255 where white is less; those of a binary PGM (P5) are not.
+_TEXT_GREY = re.compile(rb"P2(?:(?:\s|#[^\n]*\n)+(\d+)){3}")
 
 
 class ImageFileError(ValueError):
@@ -42,6 +47,11 @@ def decoded(data: bytes, path: Path | str, flags: int) -> NDArray[Any]:
     """The pixels in the bytes of an image, with the flags of cv2.imdecode; raises as pixels_of."""
     if not data:
         raise ImageFileError(f"{path}: the file is empty, expected an image")
+    if (text := _TEXT_GREY.match(data)) and int(text[1]) < 255:
+        raise ImageFileError(
+            f"{path}: got a PGM in text form (P2) with {int(text[1])} as white, which is not read "
+            "as it is stored; save it as binary PGM (P5) or PNG"
+        )
     if is_tiff(data):
         data = _checked_tiff(data, path)
     elif data.startswith((PNG_START, JPEG_START)):

@@ -62,8 +62,8 @@ def read_thermal(path: Path | str) -> NDArray[Any]:
         counts = raw_counts(data)
     except FlirError as error:
         raise ImageFileError(
-            f"{path}: is a FLIR radiometric JPEG whose raw counts cannot be read ({error}); take "
-            "them out with `exiftool -b -RawThermalImage` and give that file"
+            f"{path}: is a FLIR radiometric JPEG whose raw counts cannot be read ({error}); copy "
+            "it from the camera again, or drop them with `exiftool -all= FILE` to take its picture"
         ) from None
     if counts is not None:
         return counts
