@@ -27,6 +27,7 @@ PARAMETERS = {
     "cache_dir": "Folder for compiled engines.",
     "autostart": "Configure and activate at the start: true or false.",
 }
+BOOLEANS = ["true", "false", "True", "False"]  # Python and Nav2 write capitals
 # Fast DDS 2 (to ROS 2 Jazzy) reads the first and ignores the second; Fast DDS 3 reads the second
 # and warns about the first.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -54,20 +55,21 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument(
                 "use_sim_time",
-                default_value="false",
-                choices=["true", "false"],
-                description="Take the time from /clock (bags, simulators).",
+                default_value="",
+                choices=["", *BOOLEANS],
+                description="Take the time from /clock (bags, simulators). Empty: as in "
+                "params_file or the launch file that includes this one.",
             ),
             DeclareLaunchArgument(
                 "rviz",
                 default_value="false",
-                choices=["true", "false"],
+                choices=BOOLEANS,
                 description="Also start rviz2 with RGB, fused and overlay images.",
             ),
             DeclareLaunchArgument(
                 "shm_profile",
                 default_value="true",
-                choices=["true", "false"],
+                choices=BOOLEANS,
                 description="Use the Fast DDS profile shipped with this package, "
                 "which gives images enough shared memory. Start the cameras with "
                 "it too. A profile set in the environment is kept.",
@@ -99,16 +101,22 @@ def fusion_node(context: LaunchContext) -> Node:
     }
     if "autostart" in parameters:
         parameters["autostart"] = is_true(context, "autostart")
-    parameters["use_sim_time"] = is_true(context, "use_sim_time")
+    parameters.update(sim_time(context))
     return Node(
         package="mafs_ros",
         executable="mafs_node",
         name="mafs",
         namespace=argument(context, "namespace"),
-        parameters=[argument(context, "params_file"), parameters],
+        parameters=[argument(context, "params_file"), *([parameters] if parameters else [])],
         output="screen",
         emulate_tty=True,
     )
+
+
+def sim_time(context: LaunchContext) -> dict[str, bool]:
+    """use_sim_time where it is given; else nothing, so that what was set elsewhere is kept."""
+    given = argument(context, "use_sim_time")
+    return {"use_sim_time": is_true(context, "use_sim_time")} if given else {}
 
 
 def shm_profile(context: LaunchContext) -> list[Action]:
@@ -133,7 +141,7 @@ def rviz(context: LaunchContext) -> Node:
         executable="rviz2",
         name="rviz2",
         arguments=["-d", str(SHARE / "config" / "mafs.rviz")],
-        parameters=[{"use_sim_time": is_true(context, "use_sim_time")}],
+        parameters=[sim_time(context)] if sim_time(context) else None,
         remappings=[
             ("/rgb/image", rgb if rgb.startswith("/") else f"{root}/{rgb}"),
             *((topic, root + topic) for topic in outputs),

@@ -27,16 +27,17 @@ def write_shots(writer, shots: list[tuple[int, str, Path]]) -> None:
 
 def find_labels(folder: Path | None, names: list[str]) -> dict[str, Path]:
     """Name -> label file; raises ImageFileError for labels without an image."""
-    from mafs_ros.images.files.folders import list_images
+    from mafs_ros.images.files.folders import files_of, list_images, some
     from mafs_ros.images.files.read import ImageFileError
 
     if folder is None:
         return {}
-    labels = list_images(folder)
-    if lonely := [name for name in labels if name not in set(names)]:
+    labels, there_are = files_of(names, folder), list_images(folder)
+    used = set(labels.values())
+    if lonely := [name for name, path in there_are.items() if path not in used]:
         raise ImageFileError(
-            f"{folder}: {len(lonely)} of {len(labels)} labels have no image of "
-            f"the same name: {', '.join(lonely[:5])}"
+            f"{folder}: {len(lonely)} of {len(there_are)} labels have no image of "
+            f"the same name: {some(lonely)}"
         )
     if len(labels) < len(names):
         print(

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from mafs_ros.bags.reader import Bag, BagError, ImageTopic
 from mafs_ros.images.files.folders import list_images
+from mafs_ros.images.files.labels import label_ids
 from mafs_ros.images.files.read import ImageFileError, read_labels
+from mafs_ros.images.messages.compressed import payload_bytes
 from mafs_ros.images.messages.decode import thermal_from_message
 from mafs_ros.images.messages.pixels import ImageError
 
@@ -82,11 +84,14 @@ class LabelTopic:
         return self._newest >= stamp - SAME_STAMP_NS
 
     def find(self, stamp: int, number: int) -> Image | None:
-        """The labels of an RGB image, raw ids; raises BagError or ImageError."""
+        """The labels of an RGB image, raw ids; raises BagError, ImageError or ImageFileError."""
         del number
         for own, message in self._waiting:
             if abs(own - stamp) <= SAME_STAMP_NS:
-                labels = thermal_from_message(message.deserialize())
+                content = message.deserialize()
+                if self.topic.compressed:
+                    return label_ids(payload_bytes(content), self.topic.name)
+                labels = thermal_from_message(content)
                 if labels.dtype != np.uint8:
                     raise ImageError(
                         f"{self.topic.name}: got labels of type {labels.dtype}, "

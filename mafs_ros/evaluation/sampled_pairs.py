@@ -16,16 +16,14 @@ from mafs_ros.bags.topics import choose_topics
 from mafs_ros.evaluation.bag_pairs import PairReader
 from mafs_ros.evaluation.ground_truth import LabelFolder
 from mafs_ros.evaluation.label_mapper import LabelMapper
-from mafs_ros.images.files.folders import list_images, pair_folders
+from mafs_ros.images.files.data_folders import LOOKS_LIKE, data_pairs, find_drives
+from mafs_ros.images.files.folders import files_of
 from mafs_ros.images.files.read import ImageFileError, read_labels, read_rgb, read_thermal
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
 from mafs_ros.parameters.file import read_settings
 from mafs_ros.perception.thermal import ThermalScaler
 
 Image = NDArray[np.uint8]
-# Names of the two folders below a data folder, the first found wins.
-RGB_FOLDERS = ("rgb", "vi", "visible", "Vis")
-THERMAL_FOLDERS = ("thermal", "ir", "infrared", "Ir")
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,8 @@ def read_pairs(
 ) -> list[Pair]:
     """Read at most `count` pairs.
 
-    data: a folder with `rgb` and `thermal` (or `vi` and `ir`), images of a pair named alike; or a
-    rosbag2. size: height and width that all are resized to; None: that of the first RGB image.
+    data: a folder that `data_folders.find_drives` understands, or a rosbag2. size: height and
+    width that all are resized to; None: that of the first RGB image.
     labels: folder of label files, named like the images or, for a recording, by stamp or number;
     a pair without one is left out. mapper: what turns their ids into the network's.
 
@@ -56,11 +54,8 @@ def read_pairs(
     """
     if not data.exists():
         raise FileNotFoundError(f"{data}: there is no such folder or recording")
-    folders = _folders(data)
-    if folders is None:
-        found = _of_recording(data, count, labels)
-    else:
-        found = _of_folders(*folders, count, labels)
+    of_kind = _of_folders if find_drives(data) else _of_recording
+    found = of_kind(data, count, labels)
     pairs = []
     scaler = ThermalScaler(time_constant_s=0.0)  # each image has its own range
     for name, rgb, thermal, ids in found:
@@ -79,19 +74,12 @@ def read_pairs(
     return pairs
 
 
-def _folders(data: Path) -> tuple[Path, Path] | None:
-    """The RGB and the thermal folder in `data`, None where it is no such folder."""
-    rgb = next((data / name for name in RGB_FOLDERS if (data / name).is_dir()), None)
-    thermal = next((data / name for name in THERMAL_FOLDERS if (data / name).is_dir()), None)
-    return (rgb, thermal) if rgb and thermal else None
-
-
 Found = Iterator[tuple[str, Image, NDArray[Any], Image | None]]
 
 
-def _of_folders(rgb: Path, thermal: Path, count: int, labels: Path | None) -> Found:
-    files = pair_folders(rgb, thermal)
-    label_files = list_images(labels) if labels else {}
+def _of_folders(data: Path, count: int, labels: Path | None) -> Found:
+    files = [pair for pair, _ in data_pairs(data, labelled=False)]
+    label_files = files_of([file[0] for file in files], labels) if labels else {}
     if labels:
         files = [file for file in files if file[0] in label_files]
     for index in spread(len(files), count):
@@ -104,9 +92,7 @@ def _of_recording(path: Path, count: int, labels: Path | None) -> Found:
     try:
         bag = Bag(path)
     except BagError as error:
-        raise ImageFileError(
-            f"{error}; expected a rosbag2, or a folder that holds the folders rgb and thermal"
-        ) from None
+        raise ImageFileError(f"{error}; expected a rosbag2, or {LOOKS_LIKE}") from None
     with bag:
         topics = choose_topics(bag)
         folder = LabelFolder(labels, topics[0].count) if labels else None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mafs_ros.parameters.checks import check_together, complete
-from mafs_ros.parameters.table import TABLE
+from mafs_ros.base.yaml_file import read_yaml
+from mafs_ros.parameters.checks import check_together, complete, unknown_parameter
+from mafs_ros.parameters.ros_yaml import RosLoader, ros_value
 
 # Those that change what comes out; the others (topics, QoS, ...) say nothing about a bag.
 NAMES = (
@@ -29,56 +29,88 @@ NAMES = (
     "threads",
     "overlay_alpha",
 )
-NODE_KEYS = ("/**", "mafs", "/mafs", "/**/mafs")
+NODE = "mafs"
+WILDCARDS = ("*", "**")
 
 
 def read_settings(file: Path | None, assignments: Iterable[str]) -> dict[str, Any]:
     """Name -> value of `NAMES`: the node's defaults, over them `file`, over that NAME:=VALUE.
 
-    Raises OSError or ValueError that names the parameter and what was expected, as the node does.
+    A name in the file that no parameter has is ignored with a warning, as the node does. Raises
+    OSError or ValueError that names the parameter and what was expected, as the node does.
     """
     given: dict[str, Any] = {}
     if file is not None:
         given = _parameters(file)
         for name in given:
-            if name not in TABLE:
-                raise ValueError(f"{file}: {_unknown(name, TABLE)}")
+            if unknown := unknown_parameter(name):
+                logging.getLogger(__name__).warning("%s: %s", file, unknown)
     for assignment in assignments:
         name, separator, text = assignment.partition(":=")
         if not separator:
             raise ValueError(f"got the parameter {assignment!r}, expected NAME:=VALUE")
         if name not in NAMES:
-            raise ValueError(_unknown(name, NAMES))
-        given[name] = yaml.safe_load(text)
+            raise ValueError(_unknown(name))
+        given[name] = ros_value(text)
     values = complete(given)
     check_together(values)
     return {name: values[name] for name in NAMES}
 
 
 def _parameters(path: Path) -> dict[str, Any]:
-    """The parameters of a node `mafs` in a ROS parameter file."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OSError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: is no YAML file: {error}") from None
-    found: dict[str, Any] = {}
-    for key in NODE_KEYS:
-        node = data.get(key) if isinstance(data, Mapping) else None
-        values = node.get("ros__parameters") if isinstance(node, Mapping) else None
-        if isinstance(values, Mapping):
-            found.update(values)
-    if not found:
+    """The parameters of a node `mafs`, in whatever namespace, of a ROS parameter file."""
+    sections = list(_sections(read_yaml(path, RosLoader), "/"))
+    ours = [
+        (node, values) for node, values in sections if node.split("/")[-1] in (NODE, *WILDCARDS)
+    ]
+    if not ours:
+        others = ", ".join(node for node, _ in sections)
         raise ValueError(
-            f"{path}: holds no parameters of the node mafs; expected "
-            '"/**:" or "mafs:", under it "ros__parameters:"'
+            f"{path}: holds no parameters of the node {NODE}"
+            + f", but of {others}" * bool(others)
+            + f'; expected "/**:" or "{NODE}:", under it "ros__parameters:"'
         )
+    _check_one_node(path, ours)
+    found: dict[str, Any] = {}
+    for _, values in ours:  # the last says it, as in the node
+        found.update(values)
     return found
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f": did you mean {close[0]}?" if close else f"; expected one of {', '.join(names)}"
+def _sections(data: Any, node: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(full name of the node, its parameters): namespaces may be keys of their own or /-joined."""
+    if not isinstance(data, Mapping):
+        return
+    for key, value in data.items():
+        if key == "ros__parameters" and isinstance(value, Mapping):
+            yield node, dict(_flat(value, ""))
+        else:
+            yield from _sections(value, f"{node.rstrip('/')}/{str(key).strip('/')}")
+
+
+def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """qos_overrides: {/topic: ...} -> qos_overrides./topic. ..., as ROS names parameters."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _check_one_node(path: Path, sections: list[tuple[str, dict[str, Any]]]) -> None:
+    """Raise ValueError where two nodes of one name, in two namespaces, have different values."""
+    own = [(node, values) for node, values in sections if "*" not in node]
+    for node, values in own[1:]:
+        first, before = own[0]
+        different = [name for name in values if before.get(name) != values[name]]
+        if node != first and (different or values.keys() != before.keys()):
+            raise ValueError(
+                f"{path}: holds parameters of {first} and of {node}, which differ; give a file "
+                "with those of the node that is meant"
+            )
+
+
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name, NAMES, n=1)
+    hint = f": did you mean {close[0]}?" if close else f"; expected one of {', '.join(NAMES)}"
     return f"there is no parameter {name}{hint}"

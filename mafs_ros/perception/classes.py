@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from mafs_ros.base.resources import share_path
+from mafs_ros.base.yaml_file import read_yaml
 
 Image = NDArray[np.uint8]
 
@@ -122,12 +122,12 @@ def load_class_table(name_or_path: str | Path) -> ClassTable:
                 f"no class table {name_or_path!r}; give the path of a .yaml file or one of: "
                 f"{shipped}"
             )
+    data = read_yaml(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(data, Mapping):
             raise ValueError("class table must be a mapping with name and classes")
         return ClassTable.from_dict(data)
-    except (yaml.YAMLError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 

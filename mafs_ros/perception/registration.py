@@ -10,8 +10,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import ArrayLike, NDArray
+
+from mafs_ros.base.yaml_file import read_yaml
 
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
@@ -108,8 +109,8 @@ def load_registration(path: str | Path) -> Registration:
     that names the file and what is wrong in it.
     """
     path = Path(path)
+    data = read_yaml(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(data, Mapping):
             raise ValueError("expected a mapping with homography, thermal_size and rgb_size")
         missing = {"homography", "thermal_size", "rgb_size"} - data.keys()
@@ -120,7 +121,7 @@ def load_registration(path: str | Path) -> Registration:
             thermal_size=_size_from_yaml("thermal_size", data["thermal_size"]),
             rgb_size=_size_from_yaml("rgb_size", data["rgb_size"]),
         )
-    except (yaml.YAMLError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"registration file {path}: {error}") from None
 
 

@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mafs_ros.evaluation.ground_truth import LabelFolder
+from mafs_ros.bags.reader import TYPES, Bag
+from mafs_ros.bags.writer import BagWriter, image_header
+from mafs_ros.evaluation.ground_truth import LabelFolder, LabelTopic, open_labels
 from mafs_ros.evaluation.label_mapper import LabelMapper
 from mafs_ros.perception.classes import ClassTable, LabelClass, load_class_table
 
@@ -41,6 +43,28 @@ def test_label_folder_of_other_names_goes_by_order(tmp_path):
     assert [labels.find(START, i)[0, 0] for i in range(2)] == [2, 3]
     with pytest.raises(ValueError, match="neither stamps nor numbers"):
         LabelFolder(tmp_path, 3)
+
+
+@pytest.mark.parametrize("bits", [1, 8])
+def test_compressed_labels_of_a_topic_are_ids_too(tmp_path, bits):
+    """As in files: a PNG of one bit holds the ids 0 and 1, not 0 and 255."""
+    ids = np.tile(np.arange(8, dtype=np.uint8) % 2, (4, 1))
+    options = [cv2.IMWRITE_PNG_BILEVEL, 1] if bits == 1 else []
+    data = cv2.imencode(".png", ids * 255 if bits == 1 else ids, options)[1]
+    kind = "sensor_msgs/msg/CompressedImage"
+    message = TYPES.types[kind](header=image_header(START, "rgb"), format="png", data=data.ravel())
+    with BagWriter(tmp_path / "bag") as writer:
+        writer.write_raw(
+            "/labels/image/compressed", kind, bytes(TYPES.serialize_cdr(message, kind)), START
+        )
+        writer.write_image("/rgb/image", np.zeros((4, 8, 3), np.uint8), START, "rgb")
+    with Bag(tmp_path / "bag") as bag:
+        topic = next(topic for topic in bag.image_topics if topic.compressed)
+        labels = open_labels(topic.name, bag, topic)
+        assert isinstance(labels, LabelTopic)
+        for one in bag.messages([topic.name]):
+            labels.add(one)
+        np.testing.assert_array_equal(labels.find(START, 0), ids)
 
 
 def test_classes_are_matched_by_name():

@@ -104,8 +104,11 @@ def test_png_that_lost_its_bits_is_refused():
 
 
 def test_thermal_png_of_16_bit_colour():
-    with pytest.raises(ImageError, match="3 channels of 16 bits, expected a grey"):
-        thermal_from_message(encoded(noise(np.uint16)[..., None].repeat(3, 2), ".png", "png"))
+    array = noise(np.uint16)
+    grey = thermal_from_message(encoded(array[..., None].repeat(3, 2), ".png", "png"))
+    np.testing.assert_array_equal(grey, array)
+    with pytest.raises(ImageError, match="3 different channels of 16 bits, expected a grey"):
+        thermal_from_message(encoded(np.dstack([array, array, array // 2]), ".png", "png"))
 
 
 def test_compressed_depth_is_refused():

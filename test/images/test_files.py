@@ -83,8 +83,8 @@ def test_false_colour_thermal_is_refused(tmp_path, rng):
         read_thermal(path)
 
 
-def test_16_bit_rgb_is_refused(tmp_path, rng):
-    path = write_file(tmp_path / "a.png", encoded(smooth(rng, 3, np.uint16)))
+def test_16_bit_grey_as_rgb_is_refused(tmp_path, rng):
+    path = write_file(tmp_path / "a.png", encoded(smooth(rng, 1, np.uint16)))
     with pytest.raises(ImageFileError, match="got an RGB image of type uint16"):
         read_rgb(path)
 
@@ -163,8 +163,24 @@ def test_stamps_are_read_exactly(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Name, RGB, Thermal\n a , 1.5, 2 \n",
+        "name;rgb;thermal\na.PNG;1.5;2\n\n",
+        "thermal\tname\trgb\n2\ta.tiff\t1.5\n",
+        "\ufeffname,rgb,thermal,note\r\n001_rgb,9,9,x\r\na,1.5,2,\r\n",
+    ],
+)
+def test_stamps_as_other_programs_write_them(tmp_path, text):
+    path = write_file(tmp_path / "s.csv", text.encode())
+    assert stamps.read_stamps(path, ["a"]) == [(1_500_000_000, 2_000_000_000)]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("name,rgb,thermal\na,1,1\na.png,2,2\n", "line 3: a has stamps already"),
+        ("name;rgb;thermal\na;1,5;2\n", "got the stamp '1,5'"),
         ("frame,rgb\na,1\n", "lacks the column name, thermal"),
         ("name,rgb,thermal\na,1,x\n", "line 2: got the stamp 'x'"),
         ("name,rgb,thermal\na,1\n", "line 2: got the stamp None"),

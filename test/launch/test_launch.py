@@ -72,9 +72,8 @@ def test_by_default_the_parameter_file_decides(launch: Launch) -> None:
     (node,) = launch.nodes()
     assert (node["package"], node["executable"], node["name"]) == ("mafs_ros", "mafs_node", "mafs")
     assert node["namespace"] == ""
-    file, parameters = node["parameters"]
+    (file,) = node["parameters"]
     assert Path(file) == ROOT / "config" / "mafs.yaml" and Path(file).is_file()
-    assert parameters == {"use_sim_time": False}
 
 
 def test_arguments_become_parameters_of_their_type(launch: Launch) -> None:
@@ -100,6 +99,25 @@ def test_arguments_become_parameters_of_their_type(launch: Launch) -> None:
     }
     for name, value in parameters.items():
         assert name == "use_sim_time" or type(value) is type(TABLE[name].default)
+
+
+def test_use_sim_time_not_given_is_what_was_set_elsewhere(launch: Launch) -> None:
+    """A params_file that says use_sim_time, or a SetParameter of a parent launch, is kept."""
+    assert launch.arguments["use_sim_time"]["default_value"] == ""
+    node, rviz = launch.nodes(params_file="/sim.yaml", backend="torch", rviz="true")
+    assert node["parameters"] == ["/sim.yaml", {"backend": "torch"}]
+    assert rviz["parameters"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "value"), [("true", True), ("True", True), ("false", False), ("False", False)]
+)
+def test_booleans_are_taken_in_capitals_too(launch: Launch, given: str, value: bool) -> None:
+    node, *others = launch.nodes(use_sim_time=given, rviz=given, autostart=given)
+    assert node["parameters"][1] == {"use_sim_time": value, "autostart": value}
+    assert [rviz["parameters"] for rviz in others] == [[{"use_sim_time": True}]] * value
+    for name in ("use_sim_time", "rviz", "shm_profile"):
+        assert given in launch.arguments[name]["choices"]
 
 
 @pytest.mark.parametrize(

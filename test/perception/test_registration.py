@@ -185,7 +185,7 @@ def test_load_registration(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("homography: [", "while parsing"),
+        ("homography: [", "line 1, column 14: expected .*; indent with spaces"),
         ("- 1\n", "expected a mapping"),
         ("homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]", "lacks rgb_size, thermal_size"),
         (FILE.replace("1.95", "one"), "3x3 numbers"),

@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mafs_ros.images.files.data_folders import find_drives
+from mafs_ros.perception.classes import ClassTable
+from mafs_ros.perception.label_check import absent_classes, no_object
 from training.data.datasets import Dataset, open_dataset
 from training.data.layouts import LAYOUTS, find_layout
 from training.data.samples import IGNORE
@@ -51,8 +54,8 @@ def check_data(root: Path, kind: str | None = None, table: str | None = None) ->
     for report in reports:
         print_report(report)
         problems += len(report.problems)
-    for overlap in shared_images(reports):
-        print(f"PROBLEM: {overlap}")
+    for problem in shared_images(reports) + never_labelled(reports):
+        print(f"PROBLEM: {problem}")
         problems += 1
     if problems:
         print(f"\n{problems} problem{'s' if problems > 1 else ''}. {layout.source}.")
@@ -82,6 +85,8 @@ def guess_kind(root: Path) -> str:
     for kind, fits in found.items():
         if fits:
             return kind
+    if find_drives(root):  # under other names than rgb and thermal
+        return "folder"
     known = "\n".join(f"  {kind}: {layout.looks_like}" for kind, layout in LAYOUTS.items())
     raise ValueError(f"{root}: holds no data set known here; expected one of\n{known}")
 
@@ -117,6 +122,8 @@ def check_split(
             pixels = np.bincount(sample.labels.ravel(), minlength=256)
             report.pixels += pixels
             report.images += pixels > 0
+    if dataset.class_table and (problem := no_object(report.pixels, dataset.class_table)):
+        report.problems.append(problem)
     if layout.size and set(report.sizes) - {layout.size}:
         others = sum(count for size, count in report.sizes.items() if size != layout.size)
         report.problems.append(f"{others} pairs are not {layout.size[1]}x{layout.size[0]}")
@@ -136,6 +143,22 @@ def shared_images(reports: list[SplitReport]) -> list[str]:
         for i, one in enumerate(names)
         for other in names[i + 1 :]
         if files[one] & files[other]
+    ]
+
+
+def never_labelled(reports: list[SplitReport]) -> list[str]:
+    """Classes that occur in no split, of each class table with which others do."""
+    pixels: dict[ClassTable, NDArray[np.int64]] = {}
+    for report in reports:
+        table = report.dataset.class_table if report.dataset else None
+        if table is not None:
+            pixels[table] = pixels.get(table, 0) + report.pixels
+    return [
+        f"{', '.join(absent)} of the class table {table.name}: never occur in the labels, and "
+        "cannot be learned or scored; choose a table without them, or add images that show them"
+        for table, counts in pixels.items()
+        if 0 < len(absent := absent_classes(counts, table)) < table.num_classes - 1
+        and counts.any()
     ]
 
 

@@ -7,6 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mafs_ros.images.files.data_folders import (
+    OTHER_NAMES,
+    data_pairs,
+    find_folders,
+    labels_of,
+)
 from mafs_ros.images.files.folders import list_images, pair_folders
 from mafs_ros.images.files.read import ImageFileError
 from training.data.samples import Files
@@ -148,18 +154,22 @@ def list_fusion_pairs(root: Path, split: str) -> list[Files]:
 
 
 def list_folder(root: Path, split: str) -> list[Files]:
-    """SPLIT/rgb, SPLIT/thermal and, where present, SPLIT/labels; 'all' is without SPLIT/."""
+    """SPLIT/rgb, SPLIT/thermal and, where present, SPLIT/labels; 'all' is without SPLIT/.
+
+    Other names of these folders: `mafs_ros/images/files/data_folders.py`.
+    """
     _published("folder", split)
     if split == "all":
         parent = root
-        if not (root / "rgb").is_dir() and (root / "train" / "rgb").is_dir():
+        if find_folders(root) is None and find_folders(root / "train") is not None:
             raise ImageFileError(f"{root}: is divided into splits; expected one of their names")
     else:
         parent = root / split
-        if not parent.is_dir() and (root / "rgb").is_dir():
+        if not parent.is_dir() and find_folders(root) is not None:
             raise ImageFileError(f"{root}: is not divided; its only split is 'all', not {split!r}")
-    labels = "labels" if (parent / "labels").is_dir() else None
-    return _three_folders(parent, "rgb", "thermal", labels)
+        if not parent.is_dir():
+            raise FileNotFoundError(f"{parent}: there is no such folder")
+    return [Files(*pair, labels) for pair, labels in data_pairs(parent, labelled=True)]
 
 
 def choose_labelling(kind: str, files: list[Files], labels: str) -> list[Files]:
@@ -202,8 +212,8 @@ def _three_folders(parent: Path, rgb: str, thermal: str, labels: str | None) -> 
     pairs = pair_folders(parent / rgb, parent / thermal)
     if labels is None:
         return [Files(*pair) for pair in pairs]
-    of_rgb = {name: path for name, _, path in pair_folders(parent / rgb, parent / labels)}
-    return [Files(*pair, of_rgb[pair[0]]) for pair in pairs]
+    files = labels_of(pairs, parent / labels)
+    return [Files(*pair, files[pair[0]]) for pair in pairs]
 
 
 def _published(kind: str, split: str) -> str:
@@ -323,8 +333,8 @@ LAYOUTS: dict[str, Layout] = {
     "folder": Layout(
         list_folder,
         ("all", "train", "val", "test"),
-        "rgb/, thermal/ and, with labels, labels/, files of one name; or these in train/, val/ "
-        "and test/",
+        "rgb/, thermal/ and, with labels, labels/ (or another of "
+        f"{OTHER_NAMES}), files of one name; or these in train/, val/ and test/",
         "It is your own data: pairs registered to each other, labels as one channel of ids",
     ),
 }

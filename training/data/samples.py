@@ -11,7 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.images.files.read import ImageFileError, read_labels, read_rgb, read_thermal
+from mafs_ros.images.files.pixels import decoded
+from mafs_ros.images.files.read import (
+    ImageFileError,
+    read_bytes,
+    read_labels,
+    read_rgb,
+    read_thermal,
+)
 from mafs_ros.perception.classes import ClassTable, check_labels, id_map
 from mafs_ros.perception.thermal import ThermalScaler
 
@@ -72,9 +79,7 @@ def read_files(
 
 def read_four_channels(path: Path) -> Image:
     """Red, green, blue and thermal of one PNG, uint8 [H,W,4]."""
-    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ImageFileError(f"{path}: not an image, damaged or cut off")
+    image = decoded(read_bytes(path), path, cv2.IMREAD_UNCHANGED)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 4:
         raise ImageFileError(
             f"{path}: got {image.dtype} {list(image.shape)}, expected uint8 [H, W, 4] with "

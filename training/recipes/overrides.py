@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from mafs_ros.base.yaml_file import yaml_problem
+
 
 def apply_override(values: dict[str, Any], override: str) -> None:
     """Set one `key.key=value` in place, so that `parse` judges it. Raises ValueError."""
@@ -15,7 +17,8 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"override {override!r}: the value is not YAML: {error}") from None
+        problem = yaml_problem(error)
+        raise ValueError(f"override {override!r}: the value is not YAML: {problem}") from None
     *parents, last = keys.strip().split(".")
     for parent in parents:
         inner = values.get(parent)

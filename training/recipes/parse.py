@@ -12,13 +12,15 @@ from typing import Any, Literal
 
 import yaml
 
+from mafs_ros.base.yaml_file import yaml_problem
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping. Raises ValueError that names the file."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {error}") from None
+        raise ValueError(f"{path}: not YAML: {yaml_problem(error)}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a mapping of settings")
     return values

@@ -24,8 +24,8 @@ examples:
       --calibration street/val
   mafs quantize --weights mafs.safetensors --data drive --pairs 4 --out quantized
 
-DIR holds the folders `rgb` and `thermal` (or `vi` and `ir`) with images named alike. Use pairs of
-your own cameras. Half of them calibrate, the others are what the precisions are checked on; with
+DIR holds the folders `rgb` and `thermal` (or `vi`, `visible` and `ir`, `infrared`, `lwir`) with
+images named alike, or subfolders that do. Use pairs of your own cameras. Half of them calibrate, the others are what the precisions are checked on; with
 --calibration all of --data are. Without --labels those of fp32 are taken for right.
 
 A precision passes if it loses no more than the tolerance of mean IoU over the objects (0 to 1), of

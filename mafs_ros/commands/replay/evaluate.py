@@ -56,7 +56,8 @@ def evaluate_bag(options: Options, settings: dict[str, Any]) -> ReplayResult:
             evaluator = Evaluator(result, candidates, labels, stack.enter_context(outputs))
             damage = evaluate_pairs(reader, bag, evaluator, expected(result))
             problems += [damage] if damage else []
-        problems += explain(result)
+        mapper = candidates[0].mapper
+        problems += explain(result, mapper.source if mapper else None)
     except KeyboardInterrupt:
         problems.append("interrupted: this is the report of what was evaluated until then")
         result = replace(result, interrupted=True)

@@ -114,7 +114,10 @@ class Scorer:
         if raw is None or candidate.mapper is None:
             return None
         try:
-            return candidate.mapper(raw, images.rgb.shape[:2])
+            labels = candidate.mapper(raw, images.rgb.shape[:2])
+            if candidate is self._candidates[0]:
+                self._log.label_pixels[:] += np.bincount(raw.ravel(), minlength=256)
+            return labels
         except ValueError as error:
             self._log.unlabelled[one_line(error)] += candidate is self._candidates[0]
             return None

@@ -7,12 +7,14 @@ from collections import Counter
 from mafs_ros.bags.fit import fit
 from mafs_ros.bags.times import Times
 from mafs_ros.commands.replay.result import ReplayResult
+from mafs_ros.perception.classes import ClassTable
+from mafs_ros.perception.label_check import no_object
 
 NAMED_TROUBLES = 5  # different reasons that are spelled out
 
 
-def explain(replay: ReplayResult) -> list[str]:
-    """What was wrong, after the bag has been read."""
+def explain(replay: ReplayResult, label_table: ClassTable | None) -> list[str]:
+    """What was wrong, after the bag has been read; label_table: of the ground truth."""
     assert replay.topics is not None
     rgb, thermal = (replay.pairs.times[topic.name] for topic in replay.topics)
     lines = [
@@ -30,7 +32,10 @@ def explain(replay: ReplayResult) -> list[str]:
             "of the node differ from the offline evaluation, the first with RGB stamp "
             f"{live.different[0]}"
         )
-    return lines + frame_troubles(frames.reasons + frames.unscored) + label_troubles(replay)
+    lines += frame_troubles(frames.reasons + frames.unscored) + label_troubles(replay)
+    if label_table and (problem := no_object(frames.label_pixels, label_table)):
+        lines.append(f"--labels {replay.options.labels}: {problem}")
+    return lines
 
 
 def frame_troubles(reasons: Counter[str]) -> list[str]:

@@ -57,7 +57,8 @@ class FrameLog:
     statuses: how many by status, as in frames.csv. reasons: why frames were not evaluated;
     unscored: not scored for fusion; unlabelled: not scored against labels. agreement (percent of
     the pixels), fused_difference (mean, of 255): of the two candidates of a comparison, for each
-    frame; agreement only where both have the same classes.
+    frame; agreement only where both have the same classes. label_pixels: of each id in the
+    ground truth, as it is stored.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -66,6 +67,7 @@ class FrameLog:
     unlabelled: Counter[str] = field(default_factory=Counter)
     agreement: list[float] = field(default_factory=list)
     fused_difference: list[float] = field(default_factory=list)
+    label_pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
 
 
 @dataclass(frozen=True)

@@ -1,128 +1,104 @@
-"""Image files and folders: read them, pair them by name, write PNGs without leaving halves."""
+"""Reads image files: RGB images, thermal images, labels."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm", ".ppm", ".webp")
-# A grey image saved as colour JPEG comes back with channels that differ by rounding alone.
-GREY_TOLERANCE = 3
-PNG_PALETTE = 3  # colour type in the header of a PNG
+from mafs_ros.images.codecs.flir import FlirError, raw_counts
+from mafs_ros.images.files.labels import label_ids
+from mafs_ros.images.files.pixels import (
+    ARRAY_SUFFIX,
+    IMAGE_SUFFIXES,
+    ImageFileError,
+    pixels_of,
+    read_bytes,
+)
+from mafs_ros.images.messages.pixels import GREY_EXCEPTIONS, coloured, grey_of, measured
+
+__all__ = [
+    "ARRAY_SUFFIX",
+    "IMAGE_SUFFIXES",
+    "ImageFileError",
+    "read_bytes",
+    "read_labels",
+    "read_rgb",
+    "read_thermal",
+]
 
 
-class ImageFileError(ValueError):
-    """A file or folder of images does not hold what is needed; the message says what to do."""
-
-
-def read_rgb(path: Path | str) -> np.ndarray:
+def read_rgb(path: Path | str) -> NDArray[np.uint8]:
     """The colour image in a file, as uint8 [H, W, 3] in RGB order; a grey one has equal channels.
 
-    Raises FileNotFoundError, OSError (not readable) or ImageFileError (not an image of 8 bit).
+    Of 16-bit colours the upper 8 bits, as in messages. Raises FileNotFoundError, OSError (not
+    readable) or ImageFileError (not an image, or one of measurements).
     """
-    image = _read_image(path)
+    image = pixels_of(read_bytes(Path(path)), path)
+    if image.ndim == 3 and image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
     if image.dtype != np.uint8:
         raise ImageFileError(
             f"{path}: got an RGB image of type {image.dtype}, expected 8 bit per channel; "
             "are the RGB and thermal inputs swapped?"
         )
     if image.ndim == 2:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def read_thermal(path: Path | str) -> np.ndarray:
+def read_thermal(path: Path | str) -> NDArray[Any]:
     """The thermal image in a file as it is: uint8, uint16 or float32 [H, W].
 
-    Raises FileNotFoundError, OSError (not readable) or ImageFileError: not an image, another
-    type, or colours (a false-colour picture holds no temperatures).
+    Other types become float32; of a FLIR radiometric JPEG the raw counts are taken, uint16. Raises
+    FileNotFoundError, OSError (not readable) or ImageFileError: not an image, values that float32
+    does not hold, or colours (a false-colour picture holds no temperatures).
     """
-    image = _read_image(path)
-    if image.dtype not in (np.uint8, np.uint16, np.float32):
+    data = read_bytes(Path(path))
+    try:
+        counts = raw_counts(data)
+    except FlirError as error:
         raise ImageFileError(
-            f"{path}: got a thermal image of type {image.dtype}, expected uint8, uint16 or float32"
-        )
-    if image.ndim == 2:
-        return image
-    spread = np.ptp(image.astype(np.int32), axis=2).max()
-    if image.dtype != np.uint8 or spread > GREY_TOLERANCE:
-        raise ImageFileError(
-            f"{path}: got a thermal image with three different colour channels, expected a grey "
-            "one; false-colour pictures hold no temperatures, and RGB and thermal may be swapped"
-        )
-    return np.ascontiguousarray(image[:, :, 1])
+            f"{path}: is a FLIR radiometric JPEG whose raw counts cannot be read ({error}); copy "
+            "it from the camera again, or drop them with `exiftool -all= FILE` to take its picture"
+        ) from None
+    if counts is not None:
+        return counts
+    image = pixels_of(data, path)
+    if image.ndim == 3:
+        image = _one_channel(image, path)
+    try:
+        return measured(image)
+    except ValueError as error:
+        raise ImageFileError(f"{path}: {error}") from None
 
 
-def read_labels(path: Path | str) -> np.ndarray:
+def _one_channel(image: NDArray[Any], path: Path | str) -> NDArray[Any]:
+    """Of a grey image stored in colours; raises ImageFileError for false colours."""
+    if image.dtype != np.uint8:
+        if np.any(image != image[:, :, :1]):
+            raise ImageFileError(
+                f"{path}: got a thermal image of type {image.dtype} with three different "
+                "channels, expected a grey one; RGB and thermal may be swapped"
+            )
+        return np.ascontiguousarray(image[:, :, 0])
+    share = coloured(image)
+    if share > GREY_EXCEPTIONS:
+        raise ImageFileError(
+            f"{path}: got a thermal image in colours ({share:.0%} of its pixels are not grey), "
+            "expected a grey one; false-colour pictures hold no temperatures: save the counts of "
+            "the camera as 16-bit PNG or TIFF, or its white-hot picture; RGB and thermal may be "
+            "swapped"
+        )
+    return grey_of(image)
+
+
+def read_labels(path: Path | str) -> NDArray[np.uint8]:
     """The class ids in a label image, uint8 [H, W]; of a palette PNG its indices, not its colours.
 
-    Raises FileNotFoundError, OSError (not readable) or ImageFileError: not an image, class
-    colours instead of ids, ids above 255.
+    Raises FileNotFoundError, OSError (not readable) or ImageFileError, see `label_ids`.
     """
-    data = read_bytes(Path(path))
-    if data[1:4] == b"PNG" and data[25:26] == bytes([PNG_PALETTE]):
-        return _palette_indices(path)
-    ids = _decoded(data, cv2.IMREAD_UNCHANGED)
-    if ids is None:
-        raise ImageFileError(f"{path}: not a label image, damaged or cut off")
-    if ids.ndim == 3:
-        if np.any(ids[:, :, :3] != ids[:, :, :1]):
-            raise ImageFileError(
-                f"{path}: got a picture in class colours, expected one channel "
-                "of class ids; most data sets hold both, in two folders"
-            )
-        ids = ids[:, :, 0]
-    if ids.min() < 0 or ids.max() > 255:
-        raise ImageFileError(f"{path}: got ids {ids.min()} to {ids.max()}, expected 0 to 255")
-    return ids.astype(np.uint8)
-
-
-def _palette_indices(path: Path | str) -> np.ndarray:
-    """By Pillow, because OpenCV gives the colours of a palette alone."""
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ImageFileError(
-            f"{path}: is a PNG with a palette, which needs Pillow (python3-pil) "
-            "to be read; or save it as 8-bit grey"
-        ) from None
-    try:
-        with Image.open(path) as image:
-            return np.array(image, np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageFileError(f"{path}: not a label image, damaged or cut off ({error})") from None
-
-
-def _read_image(path: Path | str) -> np.ndarray:
-    """Decode a file with its own depth, [H, W] or [H, W, 3] in BGR order."""
-    data = read_bytes(Path(path))
-    if not data:
-        raise ImageFileError(f"{path}: the file is empty, expected an image")
-    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
-    image = _decoded(data, flags)
-    if image is None:
-        raise ImageFileError(
-            f"{path}: not an image, damaged or cut off ({len(data)} bytes); "
-            f"expected one of {', '.join(IMAGE_SUFFIXES)}"
-        )
-    return image
-
-
-def _decoded(data: bytes, flags: int) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        return None
-
-
-def read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise ImageFileError(f"{path}: is a folder, expected an image file") from None
-    except OSError as error:
-        raise OSError(f"{path}: cannot be read: {error.strerror}") from error
+    return label_ids(read_bytes(Path(path)), path)

@@ -7,35 +7,50 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from mafs_ros.images.files.folders import some
-from mafs_ros.images.files.read import ImageFileError, read_bytes
+from mafs_ros.images.files.names import match_names
+from mafs_ros.images.files.read import IMAGE_SUFFIXES, ImageFileError, read_bytes
 
 
 def read_stamps(path: Path | str, names: list[str]) -> list[tuple[int, int]]:
     """(RGB stamp, thermal stamp) in nanoseconds of each name, from a CSV file in seconds.
 
-    The first line holds the column names `name,rgb,thermal`; the stamps are decimal seconds and
-    read exactly. Raises FileNotFoundError, OSError, or ImageFileError naming line and value.
+    The first line holds the column names `name,rgb,thermal`, in capitals or not; the stamps are
+    decimal seconds and read exactly. Spaces do not count, the names may have their suffix, and
+    semicolons or tabs may take the place of commas. Raises FileNotFoundError, OSError, or
+    ImageFileError naming line and value.
     """
     text = read_bytes(Path(path)).decode("utf-8-sig", errors="replace")
-    rows = csv.DictReader(text.splitlines())
-    columns = rows.fieldnames or []
+    comma = next((sign for sign in ",;\t" if sign in text.partition("\n")[0]), ",")
+    rows = csv.reader(text.splitlines(), delimiter=comma, skipinitialspace=True)
+    columns = [column.strip().lower() for column in next(rows, [])]
     if missing := [column for column in ("name", "rgb", "thermal") if column not in columns]:
         raise ImageFileError(
             f"{path}: the first line lacks the column {', '.join(missing)}: "
             f"got {','.join(columns)}, expected name,rgb,thermal"
         )
-    stamps = {
-        row["name"]: (
-            _nanoseconds(row["rgb"], f"{path}, line {rows.line_num}"),
-            _nanoseconds(row["thermal"], f"{path}, line {rows.line_num}"),
+    stamps: dict[str, tuple[int, int]] = {}
+    for row in filter(None, rows):
+        where = f"{path}, line {rows.line_num}"
+        cells = dict(zip(columns, row, strict=False))
+        name = _without_suffix(cells.get("name", "").strip())
+        if name in stamps:
+            raise ImageFileError(f"{where}: {name} has stamps already, expected one line each")
+        stamps[name] = (
+            _nanoseconds(cells.get("rgb"), where),
+            _nanoseconds(cells.get("thermal"), where),
         )
-        for row in rows
-    }
-    if missing := [name for name in names if name not in stamps]:
+    partners = match_names(names, stamps)
+    if missing := [name for name in names if name not in partners]:
         raise ImageFileError(
-            f"{path}: no stamps for {len(missing)} of {len(names)} images: {some(missing)}"
+            f"{path}: no stamps for {len(missing)} of {len(names)} images: {some(missing)}; "
+            f"the file has {some(list(stamps), 2) or 'none'}"
         )
-    return [stamps[name] for name in names]
+    return [stamps[partners[name]] for name in names]
+
+
+def _without_suffix(name: str) -> str:
+    suffix = Path(name).suffix
+    return name[: -len(suffix)] if suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def _nanoseconds(text: str | None, where: str) -> int:

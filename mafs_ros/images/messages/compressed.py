@@ -1,36 +1,27 @@
 """PNG and JPEG payloads of sensor_msgs/CompressedImage."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 
-from mafs_ros.images.messages.pixels import ImageError, _grey
+from mafs_ros.images.codecs.header import JPEG_START, PNG_START, Header, read_header
+from mafs_ros.images.codecs.opencv import decode
+from mafs_ros.images.messages.pixels import ImageError, grey
 
 # An 8K camera has 33.2 million pixels. A PNG of a few kilobytes can claim four thousand million.
 MAX_COMPRESSED_PIXELS = 1 << 25
 
 
-class _Payload(NamedTuple):
-    """What the first bytes of a PNG or JPEG say."""
-
-    codec: str
-    height: int
-    width: int
-    bits: int
-    grey: bool
-
-
 def rgb_from_compressed(msg: Any) -> np.ndarray:
-    data = _payload_bytes(msg)
-    payload = _checked_payload(data, msg.format)
-    if payload.grey and payload.bits == 16:
+    data = payload_bytes(msg)
+    header = _checked_header(data, msg.format)
+    if header.grey and header.bits == 16:
         raise ImageError(
             "got a 16-bit grey PNG from the RGB camera, expected 8-bit colour or "
             "grey: are the RGB and thermal topics swapped?"
         )
-    # Pixels stay where the sensor has them, as calibrated: no turning by an EXIF entry.
-    pixels = _decoded(data, payload, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    pixels = _decoded(data, header, cv2.IMREAD_COLOR)
     # "ENCODING; jpeg compressed rgb8": channels were swapped before encoding (see the subscriber
     # of compressed_image_transport).
     if "compressed rgb" in msg.format:
@@ -39,28 +30,31 @@ def rgb_from_compressed(msg: Any) -> np.ndarray:
 
 
 def thermal_from_compressed(msg: Any) -> np.ndarray:
-    data = _payload_bytes(msg)
-    payload = _checked_payload(data, msg.format)
+    data = payload_bytes(msg)
+    header = _checked_header(data, msg.format)
     source = msg.format.partition(";")[0].strip()  # "16UC1; jpeg compressed mono8" -> "16UC1"
     bits = next((bits for bits in (64, 32, 16) if str(bits) in source), 8)
-    if payload.bits < bits > 8:
+    if header.bits < bits > 8:
         raise ImageError(
-            f"got a {payload.codec} that keeps {payload.bits} of the {bits} bits of "
+            f"got a {header.codec} that keeps {header.bits} of the {bits} bits of "
             f"a {source} thermal image, expected a 16-bit PNG: set the parameter "
             "TOPIC.compressed.format of the camera to png, or use the raw transport"
         )
-    pixels = _decoded(data, payload, cv2.IMREAD_UNCHANGED)
+    pixels = _decoded(data, header, cv2.IMREAD_UNCHANGED)
     if pixels.ndim == 2:
         return pixels
-    if pixels.dtype != np.uint8:
+    pixels = np.ascontiguousarray(pixels[..., :3])  # without alpha
+    if pixels.dtype == np.uint8:
+        return grey(pixels)
+    if np.any(pixels != pixels[..., :1]):
         raise ImageError(
-            f"got a PNG with {pixels.shape[2]} channels of 16 bits, expected a grey "
+            "got a PNG with 3 different channels of 16 bits, expected a grey "
             "one: let the thermal camera publish mono16"
         )
-    return _grey(np.ascontiguousarray(pixels[..., :3]))
+    return np.ascontiguousarray(pixels[..., 0])
 
 
-def _payload_bytes(msg: Any) -> bytes:
+def payload_bytes(msg: Any) -> bytes:
     if "compressedDepth" in msg.format:
         raise ImageError(
             f"got format {msg.format!r}, expected JPEG or PNG: subscribe to the "
@@ -69,64 +63,30 @@ def _payload_bytes(msg: Any) -> bytes:
     return bytes(msg.data)
 
 
-def _checked_payload(data: bytes, described: str) -> _Payload:
+def _checked_header(data: bytes, described: str) -> Header:
     """What lies in `data`, told by its own first bytes; raises ImageError for what is unusable."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        payload = _png_header(data)
-    elif data.startswith(b"\xff\xd8"):
-        payload = _jpeg_header(data)
-    else:
+    if not data.startswith((PNG_START, JPEG_START)):
         raise ImageError(
             f"got {len(data)} bytes of format {described!r} that are neither JPEG "
             "nor PNG, expected one of them: set the compressed format of the camera "
             "to jpeg or png"
         )
-    if payload.height <= 0 or payload.width <= 0:
+    header = read_header(data)
+    if header is None:
+        raise _cut_short("PNG" if data.startswith(PNG_START) else "JPEG", data)
+    if header.height <= 0 or header.width <= 0:
         raise ImageError(
-            f"got a {payload.codec} of {payload.width}x{payload.height} pixels, "
-            "expected at least 1x1"
+            f"got a {header.codec} of {header.width}x{header.height} pixels, expected at least 1x1"
         )
-    if payload.height * payload.width > MAX_COMPRESSED_PIXELS:
+    if header.height * header.width > MAX_COMPRESSED_PIXELS:
         raise ImageError(
-            f"got a {payload.codec} of {payload.width}x{payload.height} pixels, "
+            f"got a {header.codec} of {header.width}x{header.height} pixels, "
             f"expected at most {MAX_COMPRESSED_PIXELS} pixels: it is not decoded, "
             "for it could fill the memory"
         )
-    return payload
-
-
-def _png_header(data: bytes) -> _Payload:
-    if len(data) < 33 or data[12:16] != b"IHDR":
-        raise _cut_short("PNG", data)
-    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    bits, colour_type = data[24], data[25]
-    if data.rfind(b"IEND") < 0:
-        raise _cut_short("PNG", data)
-    return _Payload("PNG", height, width, bits, grey=colour_type in (0, 4))
-
-
-def _jpeg_header(data: bytes) -> _Payload:
-    """Walk the segments up to the frame header (SOF, ITU-T T.81 B.2.2)."""
-    position = 2
-    while position + 10 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # a fill byte
-            position += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            frame = data[position + 4 : position + 10]
-            # Older OpenCV makes the missing part of a cut image grey, without an error.
-            if data.rfind(b"\xff\xd9") < position:
-                break
-            return _Payload(
-                "JPEG",
-                int.from_bytes(frame[1:3], "big"),
-                int.from_bytes(frame[3:5], "big"),
-                frame[0],
-                grey=frame[5] == 1,
-            )
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    raise _cut_short("JPEG", data)
+    if not header.whole:
+        raise _cut_short(header.codec, data)
+    return header
 
 
 def _cut_short(codec: str, data: bytes) -> ImageError:
@@ -136,14 +96,11 @@ def _cut_short(codec: str, data: bytes) -> ImageError:
     )
 
 
-def _decoded(data: bytes, payload: _Payload, flags: int) -> np.ndarray:
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise ImageError(f"got a {payload.codec} that OpenCV cannot decode: {error}") from error
+def _decoded(data: bytes, header: Header, flags: int) -> np.ndarray:
+    pixels = decode(data, flags)
     if pixels is None:
         raise ImageError(
-            f"got a {payload.codec} of {len(data)} bytes that OpenCV cannot decode, "
+            f"got a {header.codec} of {len(data)} bytes that OpenCV cannot decode, "
             "expected a whole one: check the camera driver and the transport"
         )
     return pixels

@@ -14,7 +14,7 @@ import numpy as np
 
 from mafs_ros.images.messages.compressed import rgb_from_compressed, thermal_from_compressed
 from mafs_ros.images.messages.encodings import RGB_ENCODINGS, THERMAL_ENCODINGS
-from mafs_ros.images.messages.pixels import ImageError, _grey, native
+from mafs_ros.images.messages.pixels import ImageError, grey, native
 
 
 def rgb_from_message(msg: Any) -> np.ndarray:
@@ -59,9 +59,9 @@ def thermal_from_message(msg: Any) -> np.ndarray:
     if msg.encoding in THERMAL_ENCODINGS:
         return native(_pixels(msg, THERMAL_ENCODINGS[msg.encoding], 1))
     if msg.encoding == "8UC3":  # equal channels are the same image in either order
-        return _grey(np.ascontiguousarray(_pixels(msg, np.uint8, 3)))
+        return grey(np.ascontiguousarray(_pixels(msg, np.uint8, 3)))
     if msg.encoding in RGB_ENCODINGS and not msg.encoding.startswith("bayer"):
-        return _grey(_rgb_from_raw(msg))
+        return grey(_rgb_from_raw(msg))
     thermal = _through_cv_bridge(msg, "passthrough", THERMAL_ENCODINGS)
     if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
         raise ImageError(

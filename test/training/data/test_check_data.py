@@ -69,10 +69,11 @@ def test_check_reports_everything_that_is_wrong(
         "1 pairs, but the published split has 2",
         "test.txt: there is no such file",
         "1 images are both in train and in val",
+        "the labels hold the background alone",  # of train, of whose two one cannot be read
         "University of Tokyo",
     ):
         assert text in out, out
-    assert out.count("PROBLEM") == 6  # the bad label is read in train and again in val
+    assert out.count("PROBLEM") == 7  # the bad label is read in train and again in val
 
 
 def test_check_of_an_incomplete_copy_tells_where_the_rest_is(
@@ -99,5 +100,46 @@ def test_check_of_a_folder_with_another_table(
 ) -> None:
     make_layout("folder", tmp_path)
     shutil.copytree(tmp_path / "train", tmp_path / "flat")
-    assert __main__.main([str(tmp_path / "flat"), "--table", "pst900"]) == 0
-    assert "hand_drill" in capsys.readouterr().out
+    assert __main__.main([str(tmp_path / "flat"), "--table", "pst900"]) == 1
+    out = capsys.readouterr().out
+    assert "hand_drill" in out
+    assert "PROBLEM: survivor of the class table pst900: never occur in the labels" in out
+
+
+def own_data(root: Path, splits: dict[str, tuple[int, ...]]) -> Path:
+    """Two pairs a split whose labels hold stripes of these ids."""
+    for split, ids in splits.items():
+        for folder in ("Visible", "lwir", "labels"):
+            (root / split / folder).mkdir(parents=True)
+        stripes = np.tile(np.repeat(ids, 60 // len(ids)), (48, 1)).astype(np.uint8)
+        for name in ("1", "2"):
+            picture = np.full((*stripes.shape, 3), int(name), np.uint8)
+            cv2.imwrite(str(root / split / "Visible" / f"{name}_rgb.png"), picture)
+            cv2.imwrite(str(root / split / "lwir" / f"{name}_th.png"), picture)
+            cv2.imwrite(str(root / split / "labels" / f"{name}.png"), stripes)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("splits", "problem"),
+    [
+        ({"": (0, 255)}, "no label holds an object (car, person, bike), and 255 (ignored) takes"),
+        ({"": (255, 255)}, "255 (ignored) takes 100.0% of the pixels; masks of 0 and 255 need"),
+        ({"": (0, 0)}, "the labels hold the background alone, no car or person or bike"),
+        ({"train": (0, 1, 2, 3), "val": (0, 255)}, "save them with ids 0 and 1 (1 is car in"),
+        ({"train": (0, 1), "val": (0, 2)}, "bike of the class table street: never occur"),
+        ({"train": (0, 1), "val": (0, 1, 2, 3)}, ""),
+    ],
+)
+def test_labels_of_no_use_are_a_problem(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    splits: dict[str, tuple[int, ...]],
+    problem: str,
+) -> None:
+    root = own_data(tmp_path, splits)
+    assert guess_kind(root) == "folder"
+    assert __main__.main([str(root)]) == (1 if problem else 0)
+    out = capsys.readouterr().out
+    assert ("No problem found" in out) == (not problem)
+    assert out.count("PROBLEM: ") == bool(problem) and problem in out

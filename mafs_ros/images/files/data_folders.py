@@ -1,0 +1,109 @@
+"""The folders of a data set: which of them hold RGB images, thermal images, labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mafs_ros.images.files.folders import Pair, files_of, list_images, pair_folders, some
+from mafs_ros.images.files.names import has_word, natural_order
+from mafs_ros.images.files.pixels import ImageFileError
+
+# Names of the folders below a data folder, in capitals or not; the first found wins.
+RGB_FOLDERS = ("rgb", "vi", "visible", "vis")
+THERMAL_FOLDERS = ("thermal", "ir", "infrared", "lwir", "tir")
+LABEL_FOLDERS = ("labels", "label", "segmentation_labels")
+OTHER_NAMES = ", ".join(RGB_FOLDERS[1:] + THERMAL_FOLDERS[1:] + LABEL_FOLDERS[1:])
+LOOKS_LIKE = (
+    f"a folder of RGB images ({', '.join(RGB_FOLDERS)}) and one of thermal images "
+    f"({', '.join(THERMAL_FOLDERS)}) with images named alike, in it or in its subfolders; or one "
+    "folder of names that end in _rgb and _th"
+)
+DEEPEST = 3  # subfolders of subfolders of subfolders
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the images of a drive lie. labels: None where there are none."""
+
+    rgb: Path
+    thermal: Path
+    labels: Path | None
+
+
+def find_folders(data: Path) -> Folders | None:
+    """The image folders right below `data`; None where they are not there."""
+    rgb, thermal = _subfolder(data, RGB_FOLDERS), _subfolder(data, THERMAL_FOLDERS)
+    if rgb and thermal:
+        return Folders(rgb, thermal, _subfolder(data, LABEL_FOLDERS))
+    names = [path.stem for path in data.iterdir() if path.is_file()] if data.is_dir() else []
+    if any(has_word(name, "rgb") for name in names) and any(
+        has_word(name, "thermal") for name in names
+    ):
+        try:
+            pair_folders(data, data)
+        except (OSError, ImageFileError):
+            return None
+        return Folders(data, data, None)
+    return None
+
+
+def find_drives(data: Path, deep: int = DEEPEST) -> list[Folders]:
+    """The image folders in `data`, else in the subfolders that have some (KAIST: set00/V000)."""
+    own = find_folders(data)
+    if own is not None:
+        return [own]
+    if deep == 0 or not data.is_dir():
+        return []
+    below = sorted(
+        (path for path in data.iterdir() if path.is_dir() and not path.name.startswith(".")),
+        key=lambda path: natural_order(path.name),
+    )
+    return [drive for path in below for drive in find_drives(path, deep - 1)]
+
+
+def data_pairs(data: Path, labelled: bool) -> list[tuple[Pair, Path | None]]:
+    """The pairs of a data folder; `labelled`: each with its labels, None without such a folder.
+
+    Pairs of several drives are named after their subfolders too. Raises OSError, or
+    ImageFileError: no such folders, images without a partner or without labels.
+    """
+    drives = find_drives(data)
+    if not drives:
+        raise ImageFileError(f"{data}: holds no pairs; expected {LOOKS_LIKE}")
+    found: list[tuple[Pair, Path | None]] = []
+    for drive in drives:
+        pairs = pair_folders(drive.rgb, drive.thermal)
+        labels = labels_of(pairs, drive.labels) if drive.labels and labelled else {}
+        parent = drive.rgb if drive.rgb == drive.thermal else drive.rgb.parent
+        prefix = "".join(f"{part}_" for part in parent.relative_to(data).parts)
+        found += [
+            ((prefix + name, rgb, thermal), labels.get(name)) for name, rgb, thermal in pairs
+        ]
+    return found
+
+
+def labels_of(pairs: list[Pair], folder: Path) -> dict[str, Path]:
+    """The label file of each pair; raises ImageFileError for pairs and labels that are alone."""
+    files = files_of([name for name, _, _ in pairs], folder)
+    if missing := [name for name, _, _ in pairs if name not in files]:
+        raise ImageFileError(
+            f"{len(missing)} of {len(pairs)} pairs have no labels of the same name in {folder}: "
+            f"{some(missing)}. Rename or move these files"
+        )
+    used = set(files.values())
+    if lonely := [name for name, path in list_images(folder).items() if path not in used]:
+        raise ImageFileError(
+            f"{len(lonely)} labels in {folder} have no pair of the same name: {some(lonely)}. "
+            "Rename or move these files"
+        )
+    return files
+
+
+def _subfolder(parent: Path, names: tuple[str, ...]) -> Path | None:
+    """The first of the names that a folder in `parent` has, in whatever case."""
+    if not parent.is_dir():
+        return None
+    present = {path.name.casefold(): path for path in sorted(parent.iterdir()) if path.is_dir()}
+    exact = next((parent / name for name in names if (parent / name).is_dir()), None)
+    return exact or next((present[name] for name in names if name in present), None)
