@@ -17,13 +17,15 @@ Borders = tuple[int, int, int, int]  # lines at the top, bottom, left and right
 # show the sensor's noise. 100 counts are 1 K in centikelvin; floats are kelvin or degrees.
 MIN_SPAN = {"uint8": 16.0, "uint16": 100.0, "float32": 1.0}
 _SAMPLES = 20_000  # pixels that percentiles are taken of
-# What drivers write where nothing was measured: 0, the ends of the number, absolute zero.
+# What drivers write where nothing was measured: 0, or an end of the number.
 _NAMED = {0.0, 32768.0, *(2.0**bits - 1 for bits in (10, 12, 13, 14, 15, 16))}
-_ABSOLUTE_ZERO = -273.1  # degrees; floats below it are no temperature
+_COLDEST = -99.0  # degrees that a thermal camera can tell
 _MOST = 4  # values that are found in one image, and kept
 _APART = 0.1  # of the range of all others: what is nearer costs them less than a tenth of the greys
 _FAR_APART = 8.0  # leaves the others less than 32 grey levels
 _LINES = 4  # telemetry has at most 3 rows (Lepton 2), 2 (Lepton 3) or 1 (Boson, Tau)
+_MARGIN = 2  # pixels at the border of an image with invalid values: mixed with what lies outside
+_FEWEST_LINES = 32  # of an image that has telemetry or a margin
 _ROUGH = 8.0  # times the step from pixel to pixel in the picture
 _SQUARE = np.ones((3, 3), np.uint8)
 
@@ -37,16 +39,17 @@ class MeasuredPixels:
     3. The smallest or largest value is none where enough pixels to move the range have exactly
        it (half of those that a percentile leaves outside), and it is apart from all others:
        - by a tenth of the range of the others (or of `MIN_SPAN`), if it is 0, 32768 or 2^n - 1
-         (n = 10, 12 to 16; of 8 bit 0 alone), a float at or below absolute zero in degrees, or
-         in three or four corners of the image;
+         (n = 10, 12 to 16; of 8 bit 0 alone), a float of -99 or less, or in three or four
+         corners of the image;
        - by 8 times their range, if it is any other value; the others then are most pixels.
        An image without noise (all others equal) is trusted. So a true 0 degrees among 1 and -1,
        a cold sky, a hot engine stay.
-    4. Up to 4 rows or columns at a side are none where most of their values lie outside the
-       picture's (10 to 90 %) by more than twice its range, and differ from pixel to pixel 8 times
-       more than the picture's: telemetry.
-    Next to an invalid value lie mixtures of it and the picture (interpolation): they are left out
-    too, unless that would leave out more than half. What 3 and 4 found once stays left out.
+    4. Rows or columns at a side are none where most of their values lie outside the picture's (10
+       to 90 %) by more than twice its range, and differ from pixel to pixel 8 times more than the
+       picture's: telemetry, up to 4 lines; or it is one line alone: mixed with a border.
+    Within 2 pixels of an invalid value, and of the border of an image that has one, lie mixtures
+    of it and the picture (interpolation): they are left out too, unless that would leave out more
+    than half. What 3 and 4 found once stays left out.
 
     invalid_values: 'auto'; 'none': every finite pixel is a measurement; or numbers apart by
         spaces or commas ('0 -10000'), left out besides what is found. Raises ValueError.
@@ -63,6 +66,7 @@ class MeasuredPixels:
         self._found: list[float] = []
         self._borders: Borders = (0, 0, 0, 0)
         self._shape: tuple[int, ...] = ()
+        self._step = 1
 
     def __call__(self, thermal: NDArray[Any]) -> NDArray[Any]:
         """Sorted values of an image uint8, uint16 or float32 [H,W].
@@ -87,25 +91,27 @@ class MeasuredPixels:
         return ordered
 
     def _ordered(self, thermal: NDArray[Any], found: list[float]) -> NDArray[Any]:
-        sample = self._sample(thermal)
+        sample = self._sample(thermal, margin=_MARGIN if found or self.given else 0)
         kept = np.isfinite(sample) if sample.dtype.kind == "f" else None
         if found or self.given:
             invalid = np.zeros(sample.shape, bool)
             for value in (*self.given, *found):
                 invalid |= sample == value
             if invalid.any():
-                valid = _without_neighbours(invalid)
+                valid = _without_neighbours(invalid, self._step)
                 kept = valid if kept is None else kept & valid
         values = sample if kept is None else sample[kept]
         # numpy's stable sort of 8 and 16 bit is a radix sort, of a quarter of the time.
         return np.sort(values, axis=None, kind="stable" if values.itemsize <= 2 else None)
 
-    def _sample(self, thermal: NDArray[Any]) -> NDArray[Any]:
-        top, bottom, left, right = self._borders
+    def _sample(self, thermal: NDArray[Any], margin: int = 0) -> NDArray[Any]:
         height, width = thermal.shape
+        if min(height, width) < _FEWEST_LINES:
+            margin = 0
+        top, bottom, left, right = (lines + margin for lines in self._borders)
         picture = thermal[top : height - bottom, left : width - right]
-        step = max(1, math.ceil(math.sqrt(picture.size / _SAMPLES)))
-        return picture[::step, ::step]
+        self._step = max(1, math.ceil(math.sqrt(picture.size / _SAMPLES)))
+        return picture[:: self._step, :: self._step]
 
     def _find_value(self, thermal: NDArray[Any], ordered: NDArray[Any]) -> bool:
         """Whether rule 3 names another value; it is then in `_found`."""
@@ -152,9 +158,9 @@ class MeasuredPixels:
                 self._remarks.add(
                     name,
                     f"thermal image: {count} {name}{'s' * (count > 1)} of {thermal.shape[1]}x"
-                    f"{thermal.shape[0]} pixels hold no picture (telemetry?) and are left out of "
+                    f"{thermal.shape[0]} pixels hold no picture (telemetry, or mixed with a border) and are left out of "
                     "the thermal range; switch them off in the camera or crop them: they also "
-                    "stretch the picture",
+                    "shift the picture",
                 )
                 return True
         return False
@@ -170,7 +176,7 @@ class MeasuredPixels:
 def _is_named(value: float, dtype: str) -> bool:
     if dtype == "uint8":
         return value == 0
-    return value in _NAMED or (dtype == "float32" and value <= _ABSOLUTE_ZERO)
+    return value in _NAMED or (dtype == "float32" and value <= _COLDEST)
 
 
 def invalid_numbers(text: str) -> tuple[float, ...]:
@@ -196,11 +202,14 @@ def percentile(ordered: NDArray[Any], percent: float) -> float:
     return low + part * (high - low)
 
 
-def _without_neighbours(invalid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which pixels are valid and, where that leaves half of these, next to no invalid one."""
-    near: NDArray[Any] = np.asarray(cv2.dilate(invalid.view(np.uint8), _SQUARE), np.uint8)
-    clear = near == 0
-    valid = ~invalid
+def _without_neighbours(invalid: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
+    """Which pixels are valid and, if that leaves half of these, 2 pixels from any invalid one.
+
+    step: of the sample, in pixels.
+    """
+    iterations = 2 if step == 1 else 1
+    near = np.asarray(cv2.dilate(invalid.view(np.uint8), _SQUARE, iterations=iterations))
+    clear, valid = near == 0, ~invalid
     return clear if 2 * np.count_nonzero(clear) >= np.count_nonzero(valid) else valid
 
 
@@ -231,17 +240,22 @@ def _foreign_lines(
     measured: Callable[[NDArray[Any]], NDArray[Any]],
 ) -> int:
     """How many of the first lines are no part of the picture; its values lie in low..high."""
+
+    def outside(values: NDArray[Any]) -> bool:
+        return 2 * np.count_nonzero((values < low) | (values > high)) > values.size
+
+    if len(lines) < _FEWEST_LINES or not outside(lines[0]):
+        return 0  # the picture begins at once: nearly always
+    step = max(_step(measured(lines[_LINES])), MIN_SPAN[lines.dtype.name] / 100)
     count = 0
-    for depth in range(min(_LINES, len(lines) // 4)):
-        line = lines[depth]
-        if 2 * np.count_nonzero((line < low) | (line > high)) <= line.size and not count:
-            return 0  # the picture begins at once: nearly always
-        values = measured(line)
+    for depth in range(_LINES):
+        values = measured(lines[depth])
         if not values.size:
             continue  # an empty line, of a border or between others
-        outside = 2 * np.count_nonzero((values < low) | (values > high)) > values.size
-        step = max(_step(measured(lines[min(_LINES, len(lines) - 1)])), MIN_SPAN[line.dtype.name] / 100)
-        if not outside or _step(values) <= _ROUGH * step:
+        if not outside(values):
+            break
+        alone = depth == 0 and not outside(lines[1])
+        if not alone and _step(values) <= _ROUGH * step:
             break
         count = depth + 1
     return count
