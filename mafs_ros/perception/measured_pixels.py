@@ -189,8 +189,8 @@ def invalid_numbers(text: str) -> tuple[float, ...]:
         numbers = ()
     if not numbers or not all(math.isfinite(number) for number in numbers):
         raise ValueError(
-            f"thermal invalid values: got {text!r}, expected auto, none, or numbers apart by "
-            "spaces or commas, such as '0 -10000'"
+            f"thermal_invalid_values: got {text!r}, expected auto, none, or numbers apart by "
+            "spaces, such as '0 -10000'"
         )
     return numbers
 

@@ -57,7 +57,7 @@ class FrameLog:
     statuses: how many by status, as in frames.csv. reasons: why frames were not evaluated;
     unscored: not scored for fusion; unlabelled: not scored against labels. agreement (percent of
     the pixels), fused_difference (mean, of 255): of the two candidates of a comparison, for each
-    frame; agreement only where both have the same classes.
+    frame; agreement only where both have the same classes. remarks: what was odd about images.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -66,6 +66,7 @@ class FrameLog:
     unlabelled: Counter[str] = field(default_factory=Counter)
     agreement: list[float] = field(default_factory=list)
     fused_difference: list[float] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
