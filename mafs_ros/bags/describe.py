@@ -116,8 +116,8 @@ def radiometric_lines(values: ThermalValues) -> list[str]:
     if not parameters:
         return []
     return [
-        "    # instead, if the camera is radiometric (TLinear on: counts are hundredths of a kelvin);",
-        "    # counts of any other camera drift out of this range:",
+        "    # instead, if the camera is radiometric (TLinear: counts are hundredths of kelvin);",
+        "    # the counts of any other camera drift out of this range:",
         *(f"    # {name}: {_yaml(value)}" for name, value in parameters.items()),
     ]
 

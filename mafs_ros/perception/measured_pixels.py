@@ -21,7 +21,7 @@ _SAMPLES = 20_000  # pixels that percentiles are taken of
 _NAMED = {0.0, 32768.0, *(2.0**bits - 1 for bits in (10, 12, 13, 14, 15, 16))}
 _COLDEST = -99.0  # degrees that a thermal camera can tell
 _MOST = 4  # values that are found in one image, and kept
-_APART = 0.1  # of the range of all others: what is nearer costs them less than a tenth of the greys
+_APART = 0.1  # of the others' range: what is nearer costs them less than a tenth of the greys
 _FAR_APART = 8.0  # leaves the others less than 32 grey levels
 _LINES = 4  # telemetry has at most 3 rows (Lepton 2), 2 (Lepton 3) or 1 (Boson, Tau)
 _MARGIN = 2  # pixels at the border of an image with invalid values: mixed with what lies outside
@@ -134,8 +134,8 @@ class MeasuredPixels:
                 share = np.mean(self._sample(thermal) == value)
                 self._remarks.add(
                     f"value {len(found)}",
-                    f"thermal image: {100 * share:.1f} % of its pixels are exactly {value:g}, apart "
-                    f"from all others ({others[0]:g} to {others[-1]:g}), and taken for no "
+                    f"thermal image: {100 * share:.1f} % of its pixels are exactly {value:g}, "
+                    f"apart from all others ({others[0]:g} to {others[-1]:g}), and taken for no "
                     "measurement: they are left out of the thermal range; if they are one, set "
                     "thermal_invalid_values (mafs fuse: --thermal-invalid-values) to none",
                 )
@@ -158,9 +158,9 @@ class MeasuredPixels:
                 self._remarks.add(
                     name,
                     f"thermal image: {count} {name}{'s' * (count > 1)} of {thermal.shape[1]}x"
-                    f"{thermal.shape[0]} pixels hold no picture (telemetry, or mixed with a border) and are left out of "
-                    "the thermal range; switch them off in the camera or crop them: they also "
-                    "shift the picture",
+                    f"{thermal.shape[0]} pixels hold no picture (telemetry, or mixed with a "
+                    "border) and are left out of the thermal range; switch telemetry off in the "
+                    "camera or crop it: it also shifts the picture",
                 )
                 return True
         return False
@@ -242,7 +242,7 @@ def _foreign_lines(
     """How many of the first lines are no part of the picture; its values lie in low..high."""
 
     def outside(values: NDArray[Any]) -> bool:
-        return 2 * np.count_nonzero((values < low) | (values > high)) > values.size
+        return bool(2 * np.count_nonzero((values < low) | (values > high)) > values.size)
 
     if len(lines) < _FEWEST_LINES or not outside(lines[0]):
         return 0  # the picture begins at once: nearly always

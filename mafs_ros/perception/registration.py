@@ -41,9 +41,10 @@ class Registration:
         other shape is refused. Without them it is used as it is.
 
     Where the thermal camera sees nothing the result is 0, the coldest value: nothing warm is made
-    up there, and the network goes by the RGB image. Without a homography `remarks` has a line, once,
-    where the shapes of the images differ, so that resizing stretches. Raises ValueError for a homography that is
-    not 3x3, finite and invertible, or that takes the thermal image outside the RGB image.
+    up there, and the network goes by the RGB image. Without a homography `remarks` has a line
+    where the shapes of the images differ, so that resizing stretches. Raises ValueError for a
+    homography that is not 3x3, finite and invertible, or that takes the thermal image outside the
+    RGB image.
     """
 
     def __init__(
@@ -94,10 +95,10 @@ class Registration:
         if max(rgb_shape / thermal_shape, thermal_shape / rgb_shape) > _STRETCH:
             self.remarks.add(
                 "shape",
-                f"the shapes of the images differ, RGB {_text(size)} ({rgb_shape:.2f}) and thermal "
-                f"{_text(thermal_size)} ({thermal_shape:.2f}): the thermal image is stretched and "
-                "lies wrong on the RGB image, unless both cameras see the same rectangle; give "
-                "the homography between them in registration_file (mafs fuse: "
+                f"the shapes of the images differ, RGB {_text(size)} ({rgb_shape:.2f}) and "
+                f"thermal {_text(thermal_size)} ({thermal_shape:.2f}): the thermal image is "
+                "stretched and lies wrong on the RGB image, unless both cameras see the same "
+                "rectangle; give the homography between them in registration_file (mafs fuse: "
                 "--registration-file)",
             )
 
