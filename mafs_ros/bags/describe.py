@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mafs_ros.bags.fit import DEFAULT_SLOP_S, Fit, fit
-from mafs_ros.bags.reader import Bag, BagError, BagMessage, ImageTopic
+from mafs_ros.bags.reader import Bag, BagError, ImageTopic
+from mafs_ros.bags.thermal_values import (
+    ThermalValues,
+    radiometric_parameters,
+    range_lines,
+    thermal_parameters,
+    thermal_values,
+    value_problems,
+)
 from mafs_ros.bags.times import Times, read_times
 from mafs_ros.bags.topics import choose_topics
 from mafs_ros.base.errors import one_line
@@ -18,52 +26,22 @@ from mafs_ros.images.messages.decode import thermal_from_message
 from mafs_ros.images.messages.pixels import ImageError
 
 THERMAL_SAMPLES = 40
-THERMAL_PERCENTILES = (1.0, 99.8)  # of the node
-# 16-bit counts between these are taken as hundredths of a kelvin: -53 to 147 degrees Celsius.
-CENTIKELVIN = (22_000, 42_000)
 
 
-def thermal_range(bag: Bag, topic: ImageTopic) -> dict[str, Any]:
-    """Values of the thermal images, of a sample over the whole bag.
-
-    dtype; low and high (percentiles 1 and 99.8 of all sampled images); smallest; largest;
-    radiometric: whether 16-bit values look like hundredths of a kelvin. Empty where no image can
-    be read.
-    """
+def thermal_images(bag: Bag, topic: ImageTopic) -> Iterator[NDArray[Any]]:
+    """Some thermal images over the whole bag; those that cannot be read are left out."""
     step = max(1, topic.count // THERMAL_SAMPLES)
-    samples: list[NDArray[Any]] = []
     try:
         for number, message in enumerate(bag.messages([topic])):
             if number % step == 0:
-                samples += thermal_sample(message)
+                with suppress(BagError, ImageError):
+                    yield thermal_from_message(message.deserialize())
     except BagError:
         pass  # what lies before the damage will do
-    if not samples:
-        return {}
-    values = np.concatenate(samples)
-    low, high = np.percentile(values, THERMAL_PERCENTILES)
-    radiometric = values.dtype == np.uint16 and CENTIKELVIN[0] <= low and high <= CENTIKELVIN[1]
-    return {
-        "dtype": str(values.dtype),
-        "low": float(low),
-        "high": float(high),
-        "smallest": float(values.min()),
-        "largest": float(values.max()),
-        "radiometric": bool(radiometric),
-    }
-
-
-def thermal_sample(message: BagMessage) -> list[NDArray[Any]]:
-    """Some pixels of a thermal message; none where it holds no image."""
-    try:
-        pixels = thermal_from_message(message.deserialize())[::4, ::4].ravel()
-    except (BagError, ImageError):
-        return []
-    return [pixels[np.isfinite(pixels)]]
 
 
 def suggested_parameters(
-    rgb: ImageTopic, thermal: ImageTopic, fitted: Fit, values: dict[str, Any]
+    rgb: ImageTopic, thermal: ImageTopic, fitted: Fit, values: ThermalValues
 ) -> dict[str, Any]:
     """Node parameters for this pair of cameras: name -> value."""
     parameters: dict[str, Any] = {}
@@ -75,19 +53,7 @@ def suggested_parameters(
         queue_size=fitted.queue_size,
         thermal_time_offset_s=fitted.thermal_time_offset_s,
     )
-    if not values:
-        return parameters
-    if values["dtype"] == "uint8":
-        return {**parameters, "thermal_scaling": "as_is"}
-    if values["radiometric"]:  # in kelvin, with 5 K of room for what this drive has not met
-        return {
-            **parameters,
-            "thermal_scaling": "fixed",
-            "thermal_unit": "kelvin",
-            "thermal_low": float(math.floor(values["low"] / 100) - 5),
-            "thermal_high": float(math.ceil(values["high"] / 100) + 5),
-        }
-    return {**parameters, "thermal_scaling": "percentile"}
+    return {**parameters, **thermal_parameters(values)}
 
 
 def describe_bag(bag: Bag, rgb: str = "", thermal: str = "") -> tuple[str, bool]:
@@ -103,11 +69,13 @@ def describe_bag(bag: Bag, rgb: str = "", thermal: str = "") -> tuple[str, bool]
         lines += [f"problem: {text}" for text in (*problems, one_line(error))]
         return "\n".join(lines), False
     lines += pair_lines(*topics, fitted)
-    values = thermal_range(bag, topics[1])
+    values = thermal_values(thermal_images(bag, topics[1]))
     lines += range_lines(values)
+    problems += value_problems(values)
     lines += ["", "node parameters that fit:", "/**:", "  ros__parameters:"]
     for name, value in suggested_parameters(*topics, fitted, values).items():
         lines.append(f"    {name}: {_yaml(value)}")
+    lines += radiometric_lines(values)
     lines += [f"problem: {text}" for text in problems]
     return "\n".join(lines), not problems and fitted.counters.paired > 0
 
@@ -142,17 +110,16 @@ def pair_lines(rgb: ImageTopic, thermal: ImageTopic, fitted: Fit) -> list[str]:
     ]
 
 
-def range_lines(values: dict[str, Any]) -> list[str]:
-    if not values:
-        return ["  thermal values: no thermal image can be read"]
-    text = (
-        f"  thermal values ({values['dtype']}): {values['smallest']:g} to "
-        f"{values['largest']:g}, 1 to 99.8 %: {values['low']:.1f} to {values['high']:.1f}"
-    )
-    if values["radiometric"]:
-        low, high = (values[name] / 100 - 273.15 for name in ("low", "high"))
-        text += f" (as hundredths of a kelvin: {low:.1f} to {high:.1f} degrees Celsius)"
-    return [text]
+def radiometric_lines(values: ThermalValues) -> list[str]:
+    """What would be better for one kind of camera, as comments: a bag does not tell the kind."""
+    parameters = radiometric_parameters(values)
+    if not parameters:
+        return []
+    return [
+        "    # instead, if the camera is radiometric (TLinear: counts are hundredths of kelvin);",
+        "    # the counts of any other camera drift out of this range:",
+        *(f"    # {name}: {_yaml(value)}" for name, value in parameters.items()),
+    ]
 
 
 def _yaml(value: Any) -> str:

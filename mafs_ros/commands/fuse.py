@@ -20,6 +20,8 @@ EXAMPLE = """\
 examples:
   mafs fuse street.png street_thermal.png --out fused_street
   mafs fuse rgb/ thermal/ --out out --thermal-scaling fixed --thermal-range 27000 32000
+  mafs fuse rgb/ thermal/ --out out --thermal-scaling fixed --thermal-range 270 320 \\
+      --thermal-unit kelvin
 
 writes, for each pair, under DIR:
   fused/NAME.png     the fused image, RGB, 8 bit
@@ -27,7 +29,8 @@ writes, for each pair, under DIR:
   overlay/NAME.png   the fused image with the classes in colour
 
 Every image is scaled by itself, as unrelated stills. For the frames of one 16-bit video choose
---thermal-scaling fixed, so that one temperature has one grey level in all of them."""
+--thermal-scaling fixed, so that one temperature has one grey level in all of them. What is odd
+about an image is said once, with the name of the first."""
 
 
 def add_parser(commands) -> None:
@@ -66,7 +69,28 @@ def add_parser(commands) -> None:
         metavar=("LOW", "HIGH"),
         nargs=2,
         type=float,
-        help="for fixed: the thermal values that become 0 and 255",
+        help="for fixed: the thermal values that become 0 and 255, in --thermal-unit",
+    )
+    parser.add_argument(
+        "--thermal-unit",
+        choices=("counts", "kelvin"),
+        default="counts",
+        help="of the range. counts (default): the numbers in the images, whatever they are; "
+        "kelvin: for 16-bit images in hundredths of a kelvin, and float images in kelvin",
+    )
+    parser.add_argument(
+        "--thermal-invalid-values",
+        metavar="VALUES",
+        default="auto",
+        help="values that are no measurement, as '0 -10000', besides those found; none: every "
+        "pixel counts; default: auto, those found",
+    )
+    parser.add_argument(
+        "--registration-file",
+        metavar="FILE",
+        default="",
+        help="YAML file with the homography from thermal to RGB pixels; default: both cameras "
+        "see the same rectangle",
     )
     parser.set_defaults(run=run, usage_error=parser.error)
 
@@ -75,6 +99,8 @@ def run(args: argparse.Namespace) -> int:
     """Fuse all pairs; returns 1 where one was skipped, raises OSError or ValueError for all."""
     if (args.thermal_scaling == "fixed") != (args.thermal_range is not None):
         args.usage_error("--thermal-scaling fixed and --thermal-range LOW HIGH go together")
+    if args.thermal_unit != "counts" and args.thermal_range is None:
+        args.usage_error("--thermal-unit is that of --thermal-range, which is not given")
     if args.thermal_range is not None:
         low, high = args.thermal_range
         if not low < high:
@@ -142,6 +168,9 @@ def parameter_values(args: argparse.Namespace) -> dict[str, Any]:
             "precision": args.precision,
             "thermal_scaling": args.thermal_scaling,
             "thermal_time_constant_s": 0.0,
+            "thermal_unit": args.thermal_unit,
+            "thermal_invalid_values": args.thermal_invalid_values,
+            "registration_file": args.registration_file,
         }
     )
     if args.thermal_range is not None:
@@ -171,6 +200,8 @@ def fuse_pairs(
             tqdm.write(f"mafs fuse: skipped {name}: {one_line(error)}", file=sys.stderr)
             skipped += 1
             continue
+        for remark in result.remarks:
+            tqdm.write(f"mafs fuse: {name}: {remark}", file=sys.stderr)
         images = {
             "fused": result.fused,
             "labels": result.labels,

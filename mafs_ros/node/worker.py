@@ -77,6 +77,8 @@ class Worker(threading.Thread):
         watch.lap("conversion")
         perceived = self._session.perception(rgb_image, thermal_image, seconds(thermal))
         watch.restart(perceived.timings_ms)
+        for remark in perceived.remarks:
+            self._logger.warning(remark)
         if "fused" in wanted:
             wanted["fused"].publish(serialised_image(perceived.fused, "rgb8", rgb.header))
         if "labels" in wanted:

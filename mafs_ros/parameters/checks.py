@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mafs_ros.parameters.table import PARAMETERS, TABLE, Parameter, ParameterError, Value
+from mafs_ros.perception.measured_pixels import invalid_numbers
 
 RCLPY_PARAMETERS = ("use_sim_time", "qos_overrides.", "start_type_description_service")
 
@@ -24,6 +25,8 @@ def convert(parameter: Parameter, value: Any) -> Value:
     """Check one value against its row and return it in the row's type; raises ParameterError."""
     if isinstance(parameter.default, float) and type(value) is int:
         value = float(value)
+    if parameter.numbers and type(value) in (int, float):
+        value = repr(value)
     fits = type(value) is type(parameter.default)
     if fits and parameter.choices:
         fits = value in parameter.choices
@@ -57,6 +60,10 @@ def check_together(values: dict[str, Any]) -> None:
                 f"parameters {low} and {high}: got {values[low]} and {values[high]}, expected "
                 f"{low} below {high}: to change both, set them in one request or widen first"
             )
+    try:
+        invalid_numbers(values["thermal_invalid_values"])
+    except ValueError as error:
+        raise ParameterError(f"parameter {error}") from None
     if (values["image_height"] == 0) != (values["image_width"] == 0):
         raise ParameterError(
             f"parameters image_height and image_width: got {values['image_height']} and "

@@ -25,6 +25,7 @@ NAMES = (
     "thermal_percentile_low",
     "thermal_percentile_high",
     "thermal_time_constant_s",
+    "thermal_invalid_values",
     "registration_file",
     "threads",
     "overlay_alpha",

@@ -21,7 +21,8 @@ class Parameter:
     """One row of the table.
 
     `live`: may be set while the node runs; the others are read when the node is configured.
-    `read_only`: read once, at the start of the process.
+    `read_only`: read once, at the start of the process. `numbers`: a string of numbers, where a
+    single one may come without quotes.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     live: bool = False
     read_only: bool = False
+    numbers: bool = False
 
     @property
     def type_name(self) -> str:
@@ -171,6 +173,15 @@ PARAMETERS: tuple[Parameter, ...] = (
         low=0.0,
         high=3600.0,
         live=True,
+    ),
+    Parameter(
+        "thermal_invalid_values",
+        "auto",
+        "Values that are no measurement and are left out of the percentiles. auto: found and "
+        "named on the log (borders of 0, nodata, saturated pixels, telemetry rows); none: "
+        "every pixel counts; or numbers apart by spaces ('0 -10000'), besides those found.",
+        live=True,
+        numbers=True,
     ),
     Parameter(
         "registration_file",

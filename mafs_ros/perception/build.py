@@ -51,6 +51,7 @@ def scaler_from(parameters: Mapping[str, Any]) -> ThermalScaler:
             parameters["thermal_percentile_high"],
         ),
         time_constant_s=parameters["thermal_time_constant_s"],
+        invalid_values=parameters["thermal_invalid_values"],
     )
 
 

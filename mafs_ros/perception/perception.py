@@ -22,13 +22,14 @@ class Perceived:
 
     fused: uint8 [H,W,3] rgb; labels: uint8 [H,W] class ids; thermal: uint8 [H,W], the thermal
     image as the network saw it; timings_ms: wall time of 'thermal' (scaling), 'registration' and
-    'engine'.
+    'engine'; remarks: what was noticed about the images, for whoever reads the log, each once.
     """
 
     fused: Image
     labels: Image
     thermal: Image
     timings_ms: dict[str, float]
+    remarks: tuple[str, ...] = ()
 
 
 class Perception:
@@ -76,4 +77,10 @@ class Perception:
             "registration": 1e3 * (registered_at - scaled_at),
             "engine": 1e3 * (end - registered_at),
         }
-        return Perceived(fused[0], labels[0], registered, timings_ms)
+        remarks = (*_remarks(scaler), *_remarks(registration))
+        return Perceived(fused[0], labels[0], registered, timings_ms, remarks)
+
+
+def _remarks(part: Any) -> tuple[str, ...]:
+    """The new remarks of a scaler or registration; another function has none."""
+    return part.remarks.take() if hasattr(part, "remarks") else ()

@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mafs_ros.base.remarks import Remarks
 from mafs_ros.base.yaml_file import read_yaml
 
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 Size = tuple[int, int]  # height, width, as in array shapes
+_STRETCH = 1.02  # 10 pixels of 480: what is less is rounding of sizes
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class Registration:
         other shape is refused. Without them it is used as it is.
 
     Where the thermal camera sees nothing the result is 0, the coldest value: nothing warm is made
-    up there, and the network goes by the RGB image. Raises ValueError for a homography that is
-    not 3x3, finite and invertible, or that takes the thermal image outside the RGB image.
+    up there, and the network goes by the RGB image. Without a homography `remarks` has a line
+    where the shapes of the images differ, so that resizing stretches. Raises ValueError for a
+    homography that is not 3x3, finite and invertible, or that takes the thermal image outside the
+    RGB image.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Registration:
             raise ValueError("give the sizes of both the thermal and the RGB image, or of neither")
         self.homography = None if homography is None else _checked_homography(homography)
         self.thermal_size, self.rgb_size = thermal_size, rgb_size
+        self.remarks = Remarks()
         self._warp: _Warp | None = None
         if thermal_size is not None and rgb_size is not None:
             for size in (thermal_size, rgb_size):
@@ -74,7 +79,9 @@ class Registration:
             )
         thermal_size, size = (thermal.shape[0], thermal.shape[1]), (size[0], size[1])
         if self.homography is None:
-            return _resize(thermal, size)
+            resized = _resize(thermal, size)
+            self._remark_if_stretched(thermal_size, size)
+            return resized
         warp = self._warp
         if warp is None or warp.thermal_size != thermal_size or warp.rgb_size != size:
             warp = self._warp = self._build_warp(thermal_size, size)
@@ -82,6 +89,18 @@ class Registration:
             return thermal
         warped = cv2.remap(thermal, *warp.maps, cv2.INTER_LINEAR, borderValue=0)
         return np.asarray(warped, np.uint8)
+
+    def _remark_if_stretched(self, thermal_size: Size, size: Size) -> None:
+        rgb_shape, thermal_shape = size[1] / size[0], thermal_size[1] / thermal_size[0]
+        if max(rgb_shape / thermal_shape, thermal_shape / rgb_shape) > _STRETCH:
+            self.remarks.add(
+                "shape",
+                f"the shapes of the images differ, RGB {_text(size)} ({rgb_shape:.2f}) and "
+                f"thermal {_text(thermal_size)} ({thermal_shape:.2f}): the thermal image is "
+                "stretched and lies wrong on the RGB image, unless both cameras see the same "
+                "rectangle; give the homography between them in registration_file (mafs fuse: "
+                "--registration-file)",
+            )
 
     def _build_warp(self, thermal_size: Size, rgb_size: Size) -> _Warp:
         _check_size(rgb_size)

@@ -9,17 +9,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mafs_ros.base.remarks import Remarks
+from mafs_ros.perception.fixed_range import fixed_range_remark
+from mafs_ros.perception.measured_pixels import MIN_SPAN, MeasuredPixels, percentile
+
 MODES = ("auto", "percentile", "fixed", "as_is")
 UNITS = ("counts", "kelvin")
 ThermalImage = NDArray[Any]  # uint8, uint16 or float32 [H,W]
-# Narrowest range that is spread over the grey levels: below it an image is flat and a spread would
-# show the sensor's noise. 100 counts are 1 K in centikelvin; floats are kelvin or degrees.
-MIN_SPAN = {"uint8": 16.0, "uint16": 100.0, "float32": 1.0}
 # With steps of at most this part of the range no pixel inside it changes by a whole grey level.
 _STEP = 1 / 258
 _FORGOTTEN = 5.0  # time constants without an image after which the old range means nothing
 _TOO_WIDE = 8.0  # times wider than the image needs: it would fill less than 32 grey levels
-_SAMPLES = 20_000  # pixels that percentiles are taken of
+_CHECK_S = 5.0  # between two looks whether a fixed range fits
 
 
 class ThermalScaler:
@@ -32,8 +33,10 @@ class ThermalScaler:
         that the picture does not flicker: the range moves by less than a grey level an image.
         Until it has followed, a hot object that enters is white and leaves the background as it
         was. Only where the old range is of no use it jumps: at the first image, after a backward
-        jump in time, after a pause of 5 time constants, when the median of the image lies outside
-        the range, or when the range is 8 times wider than the image needs.
+        jump in time, after a pause of 5 time constants, when more than half of the image lies
+        outside the range, or when the range is 8 times wider or narrower than the image needs. A
+        flat image (a closed shutter, a wall) inside the range leaves it as it is; a range that had
+        to be taken of one jumps where an image needs twice as much.
         'fixed': low and high as given, in `unit`. The choice for radiometric cameras: one grey
         level always means one temperature.
         'as_is': no change; 8-bit images alone.
@@ -45,7 +48,11 @@ class ThermalScaler:
         for people, who fill few pixels, above a warm road.
     time_constant_s: time in which the range follows 63 % of a small change; 0 gives every image
         a range of its own (it flickers).
+    invalid_values: which pixels are left out of the percentiles: 'auto', 'none', or numbers as in
+        '0 -10000', which become 0 as NaN does. See `MeasuredPixels` for the rules of all three.
 
+    `remarks` has a line for what was noticed: pixels left out, an image with one value everywhere,
+    a fixed range that does not fit; each once.
     A setting is changed by making another scaler. Raises ValueError for an impossible setting.
     """
 
@@ -59,6 +66,7 @@ class ThermalScaler:
         kelvin_per_count: float = 0.01,
         percentiles: tuple[float, float] = (1.0, 99.8),
         time_constant_s: float = 2.0,
+        invalid_values: str = "auto",
     ) -> None:
         _check(mode in MODES, f"thermal scaling must be one of {', '.join(MODES)}; got {mode!r}")
         _check(unit in UNITS, f"thermal unit must be one of {', '.join(UNITS)}; got {unit!r}")
@@ -83,8 +91,9 @@ class ThermalScaler:
         self.kelvin_per_count = float(kelvin_per_count)
         self.percentiles = (float(percentiles[0]), float(percentiles[1]))
         self.time_constant_s = float(time_constant_s)
-        self._range: tuple[float, float] | None = None
-        self._stamp_s = -math.inf
+        self.remarks = Remarks()
+        self._measured = MeasuredPixels(invalid_values, self.percentiles, self.remarks)
+        self.reset()
 
     @property
     def range(self) -> tuple[float, float] | None:
@@ -93,14 +102,16 @@ class ThermalScaler:
 
     def reset(self) -> None:
         """Forget the range: the next image sets it anew."""
-        self._range = None
+        self._range: tuple[float, float] | None = None
+        self._of_flat = False  # whether the range is that of a flat image
         self._stamp_s = -math.inf
 
     def __call__(self, thermal: ThermalImage, stamp_s: float) -> NDArray[np.uint8]:
         """Scale one image.
 
         thermal: uint8, uint16 or float32 [H,W]; stamp_s: its acquisition time in seconds.
-        Returns uint8 [H,W], for 'as_is' the image itself. NaN and -inf become 0, +inf 255.
+        Returns uint8 [H,W], for 'as_is' the image itself. NaN, -inf and given invalid values
+        become 0, +inf 255.
         Raises ValueError for another shape or type, for a float image without any finite value,
         and where image and mode do not fit (16 bit 'as_is', kelvin in 8 bit); the range stays.
         """
@@ -115,11 +126,13 @@ class ThermalScaler:
         if mode == "as_is":
             return self._as_is(thermal)
         if mode == "fixed":
-            self._range = self._fixed_range(thermal.dtype.name)
+            self._range = self._fixed_range(thermal, stamp_s)
         else:
             self._range = self._followed_range(thermal, stamp_s)
-            self._stamp_s = stamp_s
-        return _scale(thermal, *self._range)
+        scaled = _scale(thermal, *self._range)
+        for value in self._measured.given:
+            scaled[thermal == value] = 0
+        return scaled
 
     def _as_is(self, thermal: ThermalImage) -> NDArray[np.uint8]:
         if thermal.dtype != np.uint8:
@@ -128,58 +141,82 @@ class ThermalScaler:
                 "percentile, or to fixed with the range of your scene"
             )
         self._range = (0.0, 255.0)
+        self._remark_if_equal(thermal)
         return thermal
 
-    def _fixed_range(self, dtype: str) -> tuple[float, float]:
-        if self.unit == "counts" or dtype == "float32":
-            return self.low, self.high
-        if dtype == "uint8":
+    def _fixed_range(self, thermal: ThermalImage, stamp_s: float) -> tuple[float, float]:
+        dtype = thermal.dtype.name
+        if dtype == "uint8" and self.unit == "kelvin":
             raise ValueError(
                 "a thermal range in kelvin needs 16-bit or float images, got uint8: give the "
                 "range in counts, or set thermal scaling to percentile or as_is"
             )
-        return self.low / self.kelvin_per_count, self.high / self.kelvin_per_count
+        per_count = 1.0
+        if dtype == "uint16" and self.unit == "kelvin":
+            per_count = self.kelvin_per_count
+        if dtype == "float32" and not np.isfinite(thermal[::16, ::16]).any():
+            self._measured(thermal)  # which refuses an image without any number
+        if not 0 < stamp_s - self._stamp_s < _CHECK_S:
+            self._remark_if_equal(thermal)
+            ordered = self._measured(thermal)
+            remark = fixed_range_remark(ordered, self.low, self.high, self.unit, per_count)
+            if remark:
+                self.remarks.add("fixed range", remark)
+            self._stamp_s = stamp_s
+        return self.low / per_count, self.high / per_count
 
     def _followed_range(self, thermal: ThermalImage, stamp_s: float) -> tuple[float, float]:
-        low, median, high = self._percentiles_of(thermal)
-        elapsed = stamp_s - self._stamp_s
-        if (
-            self._range is None
-            or self.time_constant_s == 0
-            or not 0 <= elapsed <= _FORGOTTEN * self.time_constant_s
-            or not self._range[0] <= median <= self._range[1]
-            or self._range[1] - self._range[0] > _TOO_WIDE * (high - low)
-        ):
-            return low, high
-        share = -math.expm1(-elapsed / self.time_constant_s)
-        limit = (self._range[1] - self._range[0]) * _STEP
-        return (
-            self._range[0] + _clamp(share * (low - self._range[0]), limit),
-            self._range[1] + _clamp(share * (high - self._range[1]), limit),
-        )
-
-    def _percentiles_of(self, thermal: ThermalImage) -> tuple[float, float, float]:
-        """Low percentile, median and high percentile, at least the narrowest span apart."""
-        step = max(1, math.ceil(math.sqrt(thermal.size / _SAMPLES)))
-        sample = thermal[::step, ::step]
-        if thermal.dtype.name == "float32":
-            sample = sample[np.isfinite(sample)]
-            if not sample.size:
-                raise ValueError("the thermal image has no finite value (all NaN or infinite)")
-        ordered = np.sort(sample, axis=None)  # of 16 bit a quarter of np.percentile's time
+        ordered = self._measured(thermal)
         low, median, high = (
-            _percentile(ordered, percent)
+            percentile(ordered, percent)
             for percent in (self.percentiles[0], 50, self.percentiles[1])
         )
-        lacking = max(0.0, MIN_SPAN[thermal.dtype.name] - (high - low)) / 2
-        return low - lacking, median, high + lacking
+        span = high - low
+        lacking = max(0.0, MIN_SPAN[thermal.dtype.name] - span) / 2
+        low, high, flat = low - lacking, high + lacking, lacking > 0
+        if not span:
+            self._remark_if_equal(thermal)
+        old, elapsed = self._range, stamp_s - self._stamp_s
+        if (
+            old is None
+            or self.time_constant_s == 0
+            or not 0 <= elapsed <= _FORGOTTEN * self.time_constant_s
+            or not (old[0] <= median <= old[1] and _holds_half(ordered, *old))
+        ):
+            self._stamp_s, self._of_flat = stamp_s, flat
+            return low, high
+        width, needed = old[1] - old[0], high - low
+        if flat and not self._of_flat and width > _TOO_WIDE * span:
+            return old  # as if it had not come: its stamp does not count either
+        self._stamp_s = stamp_s
+        too_narrow = width * (2 if self._of_flat else _TOO_WIDE) < needed
+        self._of_flat = flat
+        if width > _TOO_WIDE * needed or too_narrow:
+            return low, high
+        share = -math.expm1(-elapsed / self.time_constant_s)
+        limit = width * _STEP
+        return (
+            old[0] + _clamp(share * (low - old[0]), limit),
+            old[1] + _clamp(share * (high - old[1]), limit),
+        )
+
+    def _remark_if_equal(self, thermal: ThermalImage) -> None:
+        """A line for an image with one value everywhere; looks where nothing else was found."""
+        first = thermal[0, 0]
+        if self.remarks.knows("equal") or first != thermal[-1, -1]:
+            return
+        if (thermal == first).all():
+            self.remarks.add(
+                "equal",
+                f"thermal image: all its pixels are {first:g} (shutter closed, lens covered, or "
+                "the camera not ready?): it shows nothing",
+            )
 
 
-def _percentile(ordered: NDArray[Any], percent: float) -> float:
-    """Of sorted values, linear between two as numpy's."""
-    below, part = divmod(percent / 100 * (len(ordered) - 1), 1)
-    low, high = float(ordered[int(below)]), float(ordered[min(int(below) + 1, len(ordered) - 1)])
-    return low + part * (high - low)
+def _holds_half(ordered: NDArray[Any], low: float, high: float) -> bool:
+    """Whether at least half of the sorted values lie in low..high."""
+    inside = ordered.searchsorted(high, "right") - ordered.searchsorted(low, "left")
+    return bool(2 * inside >= len(ordered))
 
 
 def _scale(thermal: ThermalImage, low: float, high: float) -> NDArray[np.uint8]:

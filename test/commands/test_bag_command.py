@@ -166,8 +166,8 @@ def test_info_proposes_parameters_that_fit(tmp_path, capsys):
     assert (found["rgb_topic"], found["thermal_topic"]) == ("/cam/image", "/boson/image16")
     assert found["thermal_time_offset_s"] == -0.031  # to the nearest thermal image
     assert found["slop_s"] == 0.01
-    assert (found["thermal_scaling"], found["thermal_unit"]) == ("fixed", "kelvin")
-    assert found["thermal_low"] < 298.15 < found["thermal_high"]
+    assert found["thermal_scaling"] == "percentile" and "thermal_unit" not in found
+    assert '# thermal_unit: "kelvin"' in text  # for those who know that the camera is radiometric
 
 
 def test_info_lists_the_topics_where_none_match(tmp_path, capsys):

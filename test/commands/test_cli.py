@@ -153,6 +153,35 @@ def test_16_bit_thermal_is_scaled_as_asked(tmp_path):
     assert not np.array_equal(read(tmp_path / "out/fused/a.png"), automatic)
 
 
+def test_a_range_in_kelvin(tmp_path):
+    write_pair(tmp_path, "a")
+    fixed = "--thermal-scaling", "fixed", "--thermal-range"
+    assert fuse(tmp_path, *fixed, "0", "300", "--thermal-unit", "kelvin") == 0
+    in_kelvin = read(tmp_path / "out/fused/a.png")
+    assert fuse(tmp_path, *fixed, "0", "30000") == 0
+    assert np.array_equal(read(tmp_path / "out/fused/a.png"), in_kelvin)
+
+
+def test_what_is_odd_is_said_once_for_a_folder(tmp_path, capsys):
+    for seed, name in enumerate("abc"):
+        write_pair(tmp_path, name, seed)
+        thermal = read(tmp_path / f"thermal/{name}.png") // 16 + np.uint16(29_000)
+        thermal[:12] = 0
+        assert cv2.imwrite(str(tmp_path / f"thermal/{name}.png"), thermal[:, :48])
+    assert fuse(tmp_path) == 0
+    said = capsys.readouterr().err
+    assert said.count("mafs fuse: a: thermal image: 25.0 % of its pixels are exactly 0") == 1
+    assert said.count("mafs fuse: a: the shapes of the images differ") == 1
+    assert said.count("mafs fuse: ") == 2
+    (tmp_path / "registration.yaml").write_text(
+        "homography: [[2.6, 0, 0], [0, 2, 0], [0, 0, 1]]\n"
+        "thermal_size: {width: 48, height: 48}\nrgb_size: {width: 128, height: 96}\n"
+    )
+    options = "--registration-file", str(tmp_path / "registration.yaml")
+    assert fuse(tmp_path, *options, "--thermal-invalid-values", "0") == 0
+    assert "mafs fuse: " not in capsys.readouterr().err
+
+
 def test_8_bit_thermal_is_taken_as_it_is(tmp_path):
     write_pair(tmp_path, "a", depth=np.uint8)
     assert fuse(tmp_path) == 0
@@ -234,6 +263,7 @@ def test_wrong_weights_are_one_line(pairs, capsys):
     [
         ("--thermal-scaling", "fixed"),
         ("--thermal-range", "1", "2"),
+        ("--thermal-unit", "kelvin"),
         ("--thermal-scaling", "fixed", "--thermal-range", "2", "1"),
         ("--backend", "abacus"),
     ],

@@ -59,6 +59,9 @@ def test_numbers_are_bounded() -> None:
         ("slop_s", 10.0, 10.0),
         ("backend", "torch", "torch"),
         ("autostart", False, False),
+        ("thermal_invalid_values", "0 65535", "0 65535"),
+        ("thermal_invalid_values", 0, "0"),
+        ("thermal_invalid_values", -273.15, "-273.15"),
     ],
 )
 def test_convert_takes(name: str, value: Any, expected: Any) -> None:
@@ -92,6 +95,7 @@ def test_convert_refuses(name: str, value: Any, reason: str) -> None:
         ({"thermal_low": 300.0, "thermal_high": 290.0}, "thermal_low below thermal_high"),
         ({"thermal_percentile_low": 99.9}, "thermal_percentile_low below thermal_percentile_high"),
         ({"image_height": 480}, "image_height and image_width"),
+        ({"thermal_invalid_values": "zero"}, "thermal_invalid_values: got 'zero', expected auto"),
         ({"rgb_topic": ""}, "rgb_topic: got an empty name"),
         ({"rgb_topic": "image", "thermal_topic": "image"}, "the topics of two cameras"),
     ],
@@ -132,11 +136,15 @@ def test_declared_with_type_range_and_description(ros_domain: int) -> None:
 
 
 def test_values_given_at_the_start(ros_domain: int) -> None:
-    given = ("slop_s:=1", "thermal_scaling:=fixed", "use_sim_time:=true", "slopp_s:=0.2")
+    given = (
+        *("slop_s:=1", "thermal_scaling:=fixed", "use_sim_time:=true", "slopp_s:=0.2"),
+        "thermal_invalid_values:=-10000",
+    )
     with started_node(ros_domain, *given) as node:
         warnings = declare.declare_parameters(node)
         assert node.get_parameter("slop_s").value == 1.0
         assert node.get_parameter("thermal_scaling").value == "fixed"
+        assert node.get_parameter("thermal_invalid_values").value == "-10000"
         assert warnings == [
             "parameter slopp_s does not exist and is ignored: did you mean slop_s?"
         ]

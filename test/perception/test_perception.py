@@ -117,3 +117,13 @@ def test_images_that_do_not_fit_are_named(engine, rgb, thermal, message):
     with pytest.raises(ValueError, match=message):
         Perception(engine, ThermalScaler(), Registration())(rgb, thermal, 0.0)
     assert not engine.calls
+
+
+def test_what_is_odd_about_the_images_is_passed_on_once(engine):
+    perception = Perception(engine, ThermalScaler("fixed"), Registration())
+    rgb = np.zeros((36, 64, 3), np.uint8)
+    thermal = np.linspace(28_000, 31_000, 30 * 40).reshape(30, 40).astype(np.uint16)
+    first, second = (perception(rgb, thermal, stamp).remarks for stamp in (0.0, 6.0))
+    assert ["grey levels" in line for line in first] == [True, False]
+    assert "the shapes of the images differ" in first[1]
+    assert second == ()

@@ -267,3 +267,27 @@ def test_warping_is_cheap():
         registration(thermal, (480, 640))
         times.append(time.perf_counter() - start)
     assert min(times) < 3e-3  # 0.5 on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("thermal", "rgb", "shapes"),
+    [
+        ((120, 160), (360, 640), "640x360 (1.78) and thermal 160x120 (1.33)"),
+        ((512, 640), (480, 640), "640x480 (1.33) and thermal 640x512 (1.25)"),
+        ((160, 120), (480, 640), "640x480 (1.33) and thermal 120x160 (0.75)"),  # upright
+    ],
+)
+def test_a_stretched_image_is_named_once(thermal, rgb, shapes):
+    registration = Registration()
+    for _ in range(3):
+        assert registration(noise(thermal), rgb).shape == rgb
+    (said,) = registration.remarks.take()
+    assert shapes in said and "registration_file" in said
+
+
+def test_the_same_shape_or_a_homography_is_not_stretched():
+    same, measured = Registration(), Registration(HOMOGRAPHY)
+    same(noise((120, 160)), (480, 640))
+    same(noise((122, 160)), (480, 640))  # rounding, telemetry
+    measured(noise((256, 320)), (360, 640))
+    assert same.remarks.take() == measured.remarks.take() == ()

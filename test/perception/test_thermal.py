@@ -16,6 +16,10 @@ def scene(hot=0, shift=0):
     return thermal.round().astype(np.uint16)
 
 
+def ramp(low, high):
+    return np.tile(np.linspace(low, high, 160), (120, 1)).round().astype(np.uint16)
+
+
 def test_percentile_takes_the_range_of_the_first_image():
     scaler = ThermalScaler(percentiles=(1, 99))
     assert scaler.range is None
@@ -80,7 +84,9 @@ def test_without_a_time_constant_every_image_has_its_own_range():
         (scene(20), -0.1),  # a bag that loops
         (scene(20), 10.1),  # a pause of more than 5 time constants
         (scene(shift=5000), 0.1),  # another scene: the median lies outside the old range
-        (np.full((120, 160), 29000, np.uint16), 0.1),  # a tenth of the old range would do
+        (ramp(28940, 29060), 0.1),  # an eighth of the old range would do
+        (ramp(24000, 34000), 0.1),  # the old range is not an eighth of what it needs
+        (ramp(26500, 31500), 0.1),  # most pixels lie outside the old range
     ],
 )
 def test_the_range_jumps_where_the_old_one_is_of_no_use(image, stamp):

@@ -145,6 +145,8 @@ def run(args: argparse.Namespace) -> int:
     with first_interrupt_alone():
         result = evaluate_bag(options, settings)
         report = write_report(options.out, result)
+    for warning in report["warnings"]:
+        print(f"mafs replay: warning: {warning}", file=sys.stderr)
     for problem in report["problems"]:
         print(f"mafs replay: {problem}", file=sys.stderr)
     print(summary_line(report, options.out))

@@ -14,7 +14,7 @@ from mafs_ros.bags.reader import Bag, BagError, ImageTopic
 from mafs_ros.bags.topics import choose_topics
 from mafs_ros.base.errors import one_line
 from mafs_ros.commands.replay.candidates import Candidate, create_candidates
-from mafs_ros.commands.replay.frames import FrameTrouble, Images, Scorer, perceive
+from mafs_ros.commands.replay.frames import FrameTrouble, Images, Scorer, perceive, remarks_of
 from mafs_ros.commands.replay.live_result import Live, LiveError
 from mafs_ros.commands.replay.options import Options
 from mafs_ros.commands.replay.outputs import Outputs
@@ -142,6 +142,7 @@ class Evaluator:
             self._outputs.add_row(row)
             return
         log.statuses["ok"] += 1
+        log.remarks.extend(f"pair {frame.number}: {line}" for line in remarks_of(images))
         row.update(status="ok", reason="", height=images.rgb.shape[0], width=images.rgb.shape[1])
         if self._result.live is not None:
             self._result.live.compare(frame.rgb.stamp, images.perceived[0])

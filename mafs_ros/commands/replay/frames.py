@@ -59,6 +59,11 @@ def perceive(frame: Frame, candidates: Sequence[Candidate]) -> Images:
     return Images(rgb, messages[0].header.frame_id, perceived)
 
 
+def remarks_of(images: Images) -> list[str]:
+    """What is odd about the images, each once though every candidate says it."""
+    return list(dict.fromkeys(line for one in images.perceived for line in one.remarks))
+
+
 class Scorer:
     """Scores frames for all candidates, and logs why a frame has no score."""
 

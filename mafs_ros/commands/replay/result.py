@@ -58,7 +58,7 @@ class FrameLog:
     unscored: not scored for fusion; unlabelled: not scored against labels. agreement (percent of
     the pixels), fused_difference (mean, of 255): of the two candidates of a comparison, for each
     frame; agreement only where both have the same classes. label_pixels: of each id in the
-    ground truth, as it is stored.
+    ground truth, as it is stored. remarks: what was odd about images.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -68,6 +68,7 @@ class FrameLog:
     agreement: list[float] = field(default_factory=list)
     fused_difference: list[float] = field(default_factory=list)
     label_pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

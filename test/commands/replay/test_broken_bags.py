@@ -11,6 +11,25 @@ from mafs_ros.bags.writer import BagWriter
 from mafs_ros.cli import main
 
 
+def test_what_is_odd_about_the_images_is_a_warning_and_no_problem(tmp_path, capsys):
+    with BagWriter(tmp_path / "bag") as writer:
+        rng = np.random.default_rng(0)
+        for index in range(3):
+            thermal = rng.integers(29_000, 31_000, (HEIGHT, HEIGHT)).astype(np.uint16)
+            thermal[:9] = 0
+            stamp = START + index * STEP
+            writer.write_image("/rgb", np.zeros((HEIGHT, WIDTH, 3), np.uint8), stamp, "f")
+            writer.write_image("/thermal", thermal, stamp, "f")
+    code, report = replay(tmp_path / "bag", tmp_path / "out")
+    assert (code, report["status"], report["problems"]) == (0, "complete", [])
+    zeros, shape = report["warnings"]
+    assert zeros.startswith("pair 0: thermal image: 14.1 % of its pixels are exactly 0")
+    assert shape.startswith("pair 0: the shapes of the images differ")
+    said = capsys.readouterr().err
+    assert said.count("mafs replay: warning: ") == 2
+    assert "Look at these" in (tmp_path / "out" / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("storage", "compress"),
     [

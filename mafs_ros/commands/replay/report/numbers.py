@@ -28,6 +28,7 @@ def report_of(replay: ReplayResult) -> dict[str, Any]:
         "mafs_ros": __version__,
         "status": status,
         "problems": replay.problems,
+        "warnings": replay.frames.remarks,
         "bag": bag_of(replay),
         "settings": {**replay.settings, "every": replay.options.every},
         "engines": [engine_of(candidate) for candidate in replay.candidates],
