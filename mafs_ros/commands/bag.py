@@ -24,8 +24,9 @@ MAKE_EXAMPLE = f"""\
 example:
   mafs bag make --rgb vi --thermal ir --labels label --fps 10 drive
 
-Images pair by their names without suffix (0001_rgb and 0001_th too). They become {RGB_TOPIC}, {THERMAL_TOPIC} and, with
---labels, {LABELS_TOPIC} (mono8 class ids with the RGB stamps; images may lack one).
+Images pair by their names without suffix (0001_rgb and 0001_th too). They become {RGB_TOPIC},
+{THERMAL_TOPIC} and, with --labels, {LABELS_TOPIC} (mono8 class ids with the RGB stamps;
+images may lack one).
 A stamps file is CSV with the first line name,rgb,thermal and stamps in seconds."""
 INFO_EXAMPLE = """\
 example:

@@ -25,8 +25,9 @@ examples:
   mafs quantize --weights mafs.safetensors --data drive --pairs 4 --out quantized
 
 DIR holds the folders `rgb` and `thermal` (or `vi`, `visible` and `ir`, `infrared`, `lwir`) with
-images named alike, or subfolders that do. Use pairs of your own cameras. Half of them calibrate, the others are what the precisions are checked on; with
---calibration all of --data are. Without --labels those of fp32 are taken for right.
+images named alike, or subfolders that do. Use pairs of your own cameras. Half of them calibrate,
+the others are what the precisions are checked on; with --calibration all of --data are. Without
+--labels those of fp32 are taken for right.
 
 A precision passes if it loses no more than the tolerance of mean IoU over the objects (0 to 1), of
 half the VIF (0 to 1) and, for 99 % of the values, of the fused image (0 to 255). Where int8 does

@@ -11,24 +11,10 @@ from numpy.typing import NDArray
 
 from mafs_ros.images.codecs.flir import FlirError, raw_counts
 from mafs_ros.images.files.labels import label_ids
-from mafs_ros.images.files.pixels import (
-    ARRAY_SUFFIX,
-    IMAGE_SUFFIXES,
-    ImageFileError,
-    pixels_of,
-    read_bytes,
-)
-from mafs_ros.images.messages.pixels import GREY_EXCEPTIONS, coloured, grey_of, measured
+from mafs_ros.images.files.pixels import ImageFileError, pixels_of, read_bytes
+from mafs_ros.images.messages.pixels import GREY_EXCEPTIONS, coloured, grey_of
 
-__all__ = [
-    "ARRAY_SUFFIX",
-    "IMAGE_SUFFIXES",
-    "ImageFileError",
-    "read_bytes",
-    "read_labels",
-    "read_rgb",
-    "read_thermal",
-]
+LARGEST_EXACT = 1 << 24  # of the whole numbers that float32 holds
 
 
 def read_rgb(path: Path | str) -> NDArray[np.uint8]:
@@ -70,10 +56,7 @@ def read_thermal(path: Path | str) -> NDArray[Any]:
     image = pixels_of(data, path)
     if image.ndim == 3:
         image = _one_channel(image, path)
-    try:
-        return measured(image)
-    except ValueError as error:
-        raise ImageFileError(f"{path}: {error}") from None
+    return _measured(image, path)
 
 
 def _one_channel(image: NDArray[Any], path: Path | str) -> NDArray[Any]:
@@ -94,6 +77,27 @@ def _one_channel(image: NDArray[Any], path: Path | str) -> NDArray[Any]:
             "swapped"
         )
     return grey_of(image)
+
+
+def _measured(image: NDArray[Any], path: Path | str) -> NDArray[Any]:
+    """In a type that is understood: other numbers become float32, unless that changes them."""
+    if image.dtype in (np.uint8, np.uint16, np.float32):
+        return image
+    if image.dtype.kind not in "iuf":
+        raise ImageFileError(
+            f"{path}: got a thermal image of type {image.dtype}, expected uint8, uint16 or float32"
+        )
+    with np.errstate(over="ignore"):
+        floats = image.astype(np.float32)
+    too_large = np.isinf(floats) & np.isfinite(image)
+    if image.dtype.kind != "f":
+        too_large = np.abs(floats) > LARGEST_EXACT
+    if too_large.any():
+        raise ImageFileError(
+            f"{path}: got a thermal image of type {image.dtype} with values up to {image.max()}, "
+            "which float32 does not hold exactly; save kelvin, degrees or 16-bit counts"
+        )
+    return floats
 
 
 def read_labels(path: Path | str) -> NDArray[np.uint8]:

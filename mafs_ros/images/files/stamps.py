@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mafs_ros.images.files.folders import some
 from mafs_ros.images.files.names import match_names
-from mafs_ros.images.files.read import IMAGE_SUFFIXES, ImageFileError, read_bytes
+from mafs_ros.images.files.pixels import IMAGE_SUFFIXES, ImageFileError, read_bytes
 
 
 def read_stamps(path: Path | str, names: list[str]) -> list[tuple[int, int]]:

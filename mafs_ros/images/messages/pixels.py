@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 # scale) have channels further apart than JPEG leaves them.
 GREY_SPREAD = 16
 GREY_EXCEPTIONS = 0.01
-_LARGEST_EXACT = 1 << 24  # of the whole numbers that float32 holds
 
 
 class ImageError(ValueError):
@@ -20,31 +19,6 @@ class ImageError(ValueError):
 def native(pixels: np.ndarray) -> np.ndarray:
     """Contiguous, aligned, in the byte order of this machine; copied only where it is not yet."""
     return np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "A"])
-
-
-def measured(pixels: NDArray[Any]) -> NDArray[Any]:
-    """A thermal image [H, W] in a type that is understood: uint8, uint16, float32.
-
-    Other numbers become float32. Raises ValueError where that would change them, and for what is
-    no number.
-    """
-    if pixels.dtype in (np.uint8, np.uint16, np.float32):
-        return pixels
-    if pixels.dtype.kind not in "iuf":
-        raise ValueError(
-            f"got a thermal image of type {pixels.dtype}, expected uint8, uint16 or float32"
-        )
-    with np.errstate(over="ignore"):
-        floats = pixels.astype(np.float32)
-    too_large = np.isinf(floats) & np.isfinite(pixels)
-    if pixels.dtype.kind != "f":
-        too_large = np.abs(floats) > _LARGEST_EXACT
-    if too_large.any():
-        raise ValueError(
-            f"got a thermal image of type {pixels.dtype} with values up to {pixels.max()}, which "
-            "float32 does not hold exactly; save kelvin, degrees or 16-bit counts"
-        )
-    return floats
 
 
 def coloured(image: NDArray[Any]) -> float:
