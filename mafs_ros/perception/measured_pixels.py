@@ -63,10 +63,14 @@ class MeasuredPixels:
         self.given = invalid_numbers(invalid_values)
         self._detects = invalid_values.strip() != "none"
         self._percentiles, self._remarks = percentiles, remarks
+        self._step = 1
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what was found: the next image is of another camera, or a still."""
         self._found: list[float] = []
         self._borders: Borders = (0, 0, 0, 0)
         self._shape: tuple[int, ...] = ()
-        self._step = 1
 
     def __call__(self, thermal: NDArray[Any]) -> NDArray[Any]:
         """Sorted values of an image uint8, uint16 or float32 [H,W].
@@ -133,7 +137,7 @@ class MeasuredPixels:
                 self._found = found
                 share = np.mean(self._sample(thermal) == value)
                 self._remarks.add(
-                    f"value {len(found)}",
+                    f"value {value:g}" if named else "value",
                     f"thermal image: {100 * share:.1f} % of its pixels are exactly {value:g}, "
                     f"apart from all others ({others[0]:g} to {others[-1]:g}), and taken for no "
                     "measurement: they are left out of the thermal range; if they are one, set "

@@ -101,7 +101,8 @@ class ThermalScaler:
         return self._range
 
     def reset(self) -> None:
-        """Forget the range: the next image sets it anew."""
+        """Forget the range, and which pixels were left out: the next image sets both anew."""
+        self._measured.forget()
         self._range: tuple[float, float] | None = None
         self._of_flat = False  # whether the range is that of a flat image
         self._stamp_s = -math.inf
@@ -166,6 +167,8 @@ class ThermalScaler:
         return self.low / per_count, self.high / per_count
 
     def _followed_range(self, thermal: ThermalImage, stamp_s: float) -> tuple[float, float]:
+        if self.time_constant_s == 0:
+            self._measured.forget()  # what came before changes nothing
         ordered = self._measured(thermal)
         low, median, high = (
             percentile(ordered, percent)

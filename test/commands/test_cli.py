@@ -172,7 +172,7 @@ def test_what_is_odd_is_said_once_for_a_folder(tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.count("mafs fuse: a: thermal image: 25.0 % of its pixels are exactly 0") == 1
     assert said.count("mafs fuse: a: the shapes of the images differ") == 1
-    assert said.count("mafs fuse: ") == 2
+    assert sum(line.count("mafs fuse: ") > 0 for line in said.splitlines()) == 2
     (tmp_path / "registration.yaml").write_text(
         "homography: [[2.6, 0, 0], [0, 2, 0], [0, 0, 1]]\n"
         "thermal_size: {width: 48, height: 48}\nrgb_size: {width: 128, height: 96}\n"

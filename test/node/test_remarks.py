@@ -19,7 +19,8 @@ def odd_images() -> dict[str, object]:
 
 
 def test_each_line_comes_once(start: Callable[..., Process], bench: Bench) -> None:
-    process = start(backend="torch", thermal_scaling="percentile")
+    process = start(thermal_scaling="percentile")
+    process.wait_for_line("active")
     stamp = bench.connect("fused", make=odd_images)
     for _ in range(4):
         stamp = bench.send_pair(stamp + SECOND // 10, **odd_images())

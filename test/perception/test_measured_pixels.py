@@ -181,6 +181,16 @@ def test_given_values_are_left_out_and_black():
     assert left_out(image, invalid_values="31500 29000")[0] >= LEVELS
 
 
+def test_stills_are_judged_one_by_one():
+    stills, alone = ThermalScaler(time_constant_s=0), ThermalScaler()
+    stills(border(scene(), 0.2), 0.0)
+    stills(put(scene(), np.s_[-2:], 65535), 0.0)
+    clean = put(scene(), (3, 4), 0)
+    assert np.array_equal(stills(clean, 0.0), alone(clean, 0.0))
+    assert stills.range == alone.range
+    assert len(stills.remarks.take()) == 2  # each value once
+
+
 def test_none_trusts_every_pixel():
     levels, said = left_out(border(scene(), 0.1), invalid_values="none")
     assert levels < 50 and said == ()
