@@ -36,6 +36,15 @@ def choose_topics(bag: Bag, rgb: str = "", thermal: str = "") -> tuple[ImageTopi
     return found_rgb, found_thermal
 
 
+def topic_parameters(camera: str, topic: ImageTopic) -> dict[str, str]:
+    """The node's parameters that subscribe a topic; camera: 'rgb' or 'thermal'."""
+    name, transport = topic.name, "raw"
+    if topic.compressed:
+        name = topic.name.removesuffix("/compressed")
+        transport = "compressed_as_named" if name == topic.name else "compressed"
+    return {f"{camera}_topic": name, f"{camera}_transport": transport}
+
+
 def _named(bag: Bag, name: str) -> ImageTopic:
     for topic in bag.image_topics:
         if topic.name == "/" + name.lstrip("/"):
