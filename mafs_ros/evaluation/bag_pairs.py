@@ -48,8 +48,8 @@ class Frame:
 class PairLog:
     """All pairs so far, wanted or not, and how the images came.
 
-    offsets_ms: thermal minus RGB stamp (or reception), thermal_time_offset_s included; rgb_stamps: in ns. times:
-    by topic, like counters only there once the reading has ended.
+    offsets_ms: thermal minus RGB stamp (or reception), thermal_time_offset_s included; rgb_stamps:
+    in ns. times: by topic, like counters only there once the reading has ended.
     """
 
     offsets_ms: list[float] = field(default_factory=list)

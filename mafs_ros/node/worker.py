@@ -64,6 +64,7 @@ class Worker(threading.Thread):
             for name, publisher in self._session.outputs.items()
             if publisher.get_subscription_count() > 0
         }
+        self.frames.subscribed = bool(wanted)
         if not wanted:
             self.frames.not_subscribed += 1
             return
@@ -76,7 +77,8 @@ class Worker(threading.Thread):
             return
         watch.lap("conversion")
         self._session.prepare(*rgb_image.shape[:2])
-        perceived = self._session.perception(rgb_image, thermal_image, seconds(thermal))
+        taken = thermal.at if self._session.pair_by == "arrival" else seconds(thermal)
+        perceived = self._session.perception(rgb_image, thermal_image, taken)
         watch.restart(perceived.timings_ms)
         if "fused" in wanted:
             wanted["fused"].publish(serialised_image(perceived.fused, "rgb8", rgb.header))

@@ -22,7 +22,7 @@ FEWEST = 3  # images of a camera that are judged
 OTHER_CLOCK_S = 10.0  # no image takes that long from its camera to here
 BOOT_S = 3.2e8  # stamps before 1980 count from a start, not from 1970
 TAI_S, GPS_S = 37, 18  # ahead of UTC since 2017
-ZONE_S = 900  # time zones are whole quarters of an hour, up to 14 h
+ZONE_S, MOST_QUARTERS = 900, 56  # time zones are whole quarters of an hour, up to 14 h
 LARGEST_OFFSET_S = 86_400.0  # of thermal_time_offset_s
 LARGEST_QUEUE = 1000  # of queue_size
 JUMP_S = 1.0
@@ -58,9 +58,10 @@ class StampFault:
     def __str__(self) -> str:
         if not self.in_doubt:
             return f"{self.text}; set {_assignments(self.parameters)}"
+        right = f"set {_assignments(self.parameters)}" if self.queue_short else "all is well"
         return (
-            f"{self.text}; where the stamps are right, set {_assignments(self.parameters)}; "
-            f"where they are wrong, {_assignments(self.if_wrong)}"
+            f"{self.text}; where the stamps are right, {right}; where they are wrong, set "
+            f"{_assignments(self.if_wrong)}"
         )
 
 
@@ -243,8 +244,8 @@ class _Pair:
                 f"{ages[1 - late]:.3f} s)"
             )
         text = (
-            f"the images of {self.names[late]} come {abs(lead):.3f} s later than {other} images of "
-            f"the same stamps{received}: their way is that much longer, or the stamps are wrong "
+            f"the images of {self.names[late]} come {abs(lead):.3f} s later than {other} images "
+            f"of the same stamps{received}: their way is longer, or the stamps are wrong "
             "by that (stamps alone show an offset up to a period)"
         )
         size = min(max(self.queue_size, 10, 2 * images), LARGEST_QUEUE)
@@ -260,15 +261,14 @@ class _Pair:
 
 def clock_name(ahead_s: float, of: str = " the time") -> str:
     """What a clock is that is so many seconds ahead of (below 0: behind) another."""
-    quarters = round(ahead_s / ZONE_S)
     way = "ahead of" if ahead_s > 0 else "behind"
-    text = f"are {abs(ahead_s):.3f} s {way}{of}"
     for seconds, name in ((TAI_S, "TAI"), (GPS_S, "GPS time")):
         if abs(ahead_s - seconds) < 0.5:
-            return f"{text}: {name} instead of UTC"
-    if 0 < abs(quarters) <= 56 and abs(ahead_s - quarters * ZONE_S) < 5:
-        return f"{text} ({abs(quarters) / 4:g} h): local time instead of UTC"
-    return f"{text}: another clock"
+            return f"are {seconds} s {way}{of}: {name} instead of UTC"
+    quarters = round(ahead_s / ZONE_S)
+    if 0 < abs(quarters) <= MOST_QUARTERS and abs(ahead_s - quarters * ZONE_S) < 5:
+        return f"are {abs(quarters) / 4:g} h {way}{of}: local time instead of UTC"
+    return f"are {abs(ahead_s):.3f} s {way}{of}: another clock"
 
 
 def _period(camera: Arrivals) -> float:
