@@ -17,6 +17,8 @@ NAME_HINTS = re.compile(
 )
 DEEP_GREY = ("mono16", "16UC1", "16SC1", "32FC1")
 GREY = ("mono8", "8UC1", *DEEP_GREY)
+OPTION = "--{}-topic"  # of every command that reads a bag
+NAMED = 5  # topics of other types that are named
 PICTURE_FORMATS = ("jpeg", "jpg", "png")  # compressed messages may name no encoding
 
 
@@ -66,18 +68,26 @@ def _best(bag: Bag, what: str, score: Any, taken: ImageTopic | None) -> ImageTop
     ]
     if len(found) == 1:
         return found[0]
+    if not bag.image_topics:
+        raise BagError(f"{bag.path}: {_listing(bag)}")
     trouble = f"several topics may be the {what} one" if found else f"no topic looks {what}"
-    raise BagError(f"{bag.path}: {trouble}, name it; {_listing(bag)}")
+    raise BagError(f"{bag.path}: {trouble}, name it with {OPTION.format(what)}; {_listing(bag)}")
 
 
 def _listing(bag: Bag) -> str:
     if not bag.image_topics:
-        return "there are no image topics in this bag"
+        others = ", ".join(bag.other_topics[:NAMED]) or "nothing"
+        more = ", ..." * (len(bag.other_topics) > NAMED)
+        return (
+            "there are no image topics in this bag, expected sensor_msgs/Image or "
+            f"CompressedImage; it holds {others}{more}"
+        )
     return "the image topics are: " + ", ".join(str(topic) for topic in bag.image_topics)
 
 
 def _name_hint(topic: ImageTopic) -> str | None:
-    hints = [match.lastgroup for match in NAME_HINTS.finditer(topic.name.lower())]
+    name = topic.name.removesuffix("/compressedDepth").lower()  # the transport is no hint
+    hints = [match.lastgroup for match in NAME_HINTS.finditer(name)]
     return hints[-1] if hints else None
 
 
@@ -91,6 +101,8 @@ def _rgb_score(topic: ImageTopic) -> int:
 def _thermal_score(topic: ImageTopic) -> int:
     hint = _name_hint(topic)
     grey = topic.encoding in GREY or (topic.compressed and topic.encoding in PICTURE_FORMATS)
-    if not grey or hint in ("rgb", "other"):
+    if hint in ("rgb", "other"):
         return 0
+    if not grey:  # some drivers write grey images in colour encodings
+        return int(hint == "thermal" and bool(topic.encoding))
     return 2 * (hint == "thermal") + (topic.encoding in DEEP_GREY)

@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.bags.reader import Bag, BagError
+from mafs_ros.bags.fit import fit
+from mafs_ros.bags.reader import Bag, BagError, ImageTopic
 from mafs_ros.bags.topics import choose_topics
-from mafs_ros.evaluation.bag_pairs import PairReader
+from mafs_ros.base.errors import one_line
+from mafs_ros.evaluation.bag_pairs import PairLog, PairReader
 from mafs_ros.evaluation.ground_truth import LabelFolder
 from mafs_ros.evaluation.label_mapper import LabelMapper
 from mafs_ros.images.files.folders import list_images, pair_folders
@@ -44,13 +46,15 @@ def read_pairs(
     size: tuple[int, int] | None = None,
     labels: Path | None = None,
     mapper: LabelMapper | None = None,
+    topics: tuple[str, str] = ("", ""),
 ) -> list[Pair]:
     """Read at most `count` pairs.
 
     data: a folder with `rgb` and `thermal` (or `vi` and `ir`), images of a pair named alike; or a
     rosbag2. size: height and width that all are resized to; None: that of the first RGB image.
     labels: folder of label files, named like the images or, for a recording, by stamp or number;
-    a pair without one is left out. mapper: what turns their ids into the network's.
+    a pair without one is left out. mapper: what turns their ids into the network's. topics: RGB
+    and thermal topic of a rosbag2; '': guessed.
 
     Raises OSError or ValueError that says what is wrong.
     """
@@ -58,7 +62,7 @@ def read_pairs(
         raise FileNotFoundError(f"{data}: there is no such folder or recording")
     folders = _folders(data)
     if folders is None:
-        found = _of_recording(data, count, labels)
+        found = _of_recording(data, count, labels, topics)
     else:
         found = _of_folders(*folders, count, labels)
     pairs = []
@@ -100,7 +104,7 @@ def _of_folders(rgb: Path, thermal: Path, count: int, labels: Path | None) -> Fo
         yield name, read_rgb(rgb_file), read_thermal(thermal_file), ids
 
 
-def _of_recording(path: Path, count: int, labels: Path | None) -> Found:
+def _of_recording(path: Path, count: int, labels: Path | None, names: tuple[str, str]) -> Found:
     try:
         bag = Bag(path)
     except BagError as error:
@@ -108,7 +112,7 @@ def _of_recording(path: Path, count: int, labels: Path | None) -> Found:
             f"{error}; expected a rosbag2, or a folder that holds the folders rgb and thermal"
         ) from None
     with bag:
-        topics = choose_topics(bag)
+        topics = choose_topics(bag, *names)
         folder = LabelFolder(labels, topics[0].count) if labels else None
         wanted = set(spread(min(topic.count for topic in topics), count))
         reader = PairReader(
@@ -123,6 +127,23 @@ def _of_recording(path: Path, count: int, labels: Path | None) -> Found:
                     thermal_from_message(frame.thermal.deserialize()),
                     ids,
                 )
+        if not reader.log.count:
+            raise ImageFileError(f"{path}: no pair found; {why_unpaired(reader.log, topics)}")
+
+
+def why_unpaired(log: PairLog, topics: tuple[ImageTopic, ImageTopic]) -> str:
+    """What is wrong with a recording whose images make no pair, and what to do."""
+    rgb, thermal = (log.times[topic.name] for topic in topics)
+    try:
+        fault = fit(rgb, thermal, (topics[0].name, topics[1].name)).fault
+    except ValueError as error:
+        return one_line(error)
+    names = f"{topics[0].name} and {topics[1].name}"
+    found = fault.text if fault else f"no two images of {names} have stamps within slop_s"
+    return (
+        f"{found}; `mafs bag info` says more, and `mafs bag make --fps` makes a bag of exported "
+        "images whose stamps fit"
+    )
 
 
 def spread(total: int, count: int) -> list[int]:

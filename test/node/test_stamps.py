@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -184,8 +185,8 @@ def test_images_that_come_late_need_a_longer_queue(
         assert "received" in line
         size = int(re.search(r"where the stamps are right, set queue_size: (\d+)", line)[1])
         assert 16 <= size <= 60
-        assert bench.status["pairing"].level == b"\x01"
-        process.send(2)
+        bench.wait(lambda: bench.status["pairing"].level == b"\x01", "not WARN")
+        process.send(signal.SIGINT)
         assert process.wait() == 0
         start(queue_size=size).wait_for_line("active: ")
         bench.wait(
