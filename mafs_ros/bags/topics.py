@@ -60,18 +60,27 @@ def _best(bag: Bag, what: str, score: Any, taken: ImageTopic | None) -> ImageTop
     scores = {topic: score(topic) for topic in bag.image_topics if topic != taken}
     best = max(scores.values(), default=0)
     found = [topic for topic in scores if best > 0 and scores[topic] == best]
-    raw_names = {topic.name for topic in found if not topic.compressed}
-    found = [
-        topic
-        for topic in found
-        if topic.name.removesuffix("/compressed") not in raw_names or not topic.compressed
-    ]
+    found = [t for t in found if not any(_is_same(t, o) and _rank(o) < _rank(t) for o in found)]
     if len(found) == 1:
         return found[0]
     if not bag.image_topics:
         raise BagError(f"{bag.path}: {_listing(bag)}")
     trouble = f"several topics may be the {what} one" if found else f"no topic looks {what}"
-    raise BagError(f"{bag.path}: {trouble}, name it with {OPTION.format(what)}; {_listing(bag)}")
+    option = f"{OPTION.format(what)} TOPIC names it"
+    raise BagError(f"{bag.path}: {trouble}, name it; {_listing(bag)}; {option}")
+
+
+def _rank(topic: ImageTopic) -> int:
+    """Of several transports of a camera the raw one is taken, compressedDepth last."""
+    return topic.compressed + topic.name.endswith("/compressedDepth")
+
+
+def _is_same(topic: ImageTopic, other: ImageTopic) -> bool:
+    """Whether two topics are transports of the same camera."""
+    names = [
+        t.name.removesuffix("/compressedDepth").removesuffix("/compressed") for t in (topic, other)
+    ]
+    return names[0] == names[1]
 
 
 def _listing(bag: Bag) -> str:

@@ -1,5 +1,6 @@
-"""PNG and JPEG payloads of sensor_msgs/CompressedImage."""
+"""PNG, JPEG and TIFF payloads of sensor_msgs/CompressedImage."""
 
+import struct
 from typing import Any, NamedTuple
 
 import cv2
@@ -9,10 +10,12 @@ from mafs_ros.images.messages.pixels import ImageError, _grey
 
 # An 8K camera has 33.2 million pixels. A PNG of a few kilobytes can claim four thousand million.
 MAX_COMPRESSED_PIXELS = 1 << 25
+DEPTH_HEADER = 12  # bytes before the PNG (ConfigHeader of compressed_depth_image_transport)
+TIFF_WIDTH, TIFF_HEIGHT, TIFF_BITS = 256, 257, 258  # tags (TIFF 6.0, section 8)
 
 
 class _Payload(NamedTuple):
-    """What the first bytes of a PNG or JPEG say."""
+    """What the first bytes of a PNG, JPEG or TIFF say."""
 
     codec: str
     height: int
@@ -50,6 +53,11 @@ def thermal_from_compressed(msg: Any) -> np.ndarray:
             "TOPIC.compressed.format of the camera to png, or use the raw transport"
         )
     pixels = _decoded(data, payload, cv2.IMREAD_UNCHANGED)
+    if pixels.dtype not in (np.uint8, np.uint16, np.float32):
+        raise ImageError(
+            f"got a {payload.codec} of {pixels.dtype}, expected uint8, uint16 or float32: let the "
+            "thermal camera publish mono16 or 32FC1"
+        )
     if pixels.ndim == 2:
         return pixels
     if pixels.dtype != np.uint8:
@@ -61,12 +69,17 @@ def thermal_from_compressed(msg: Any) -> np.ndarray:
 
 
 def _payload_bytes(msg: Any) -> bytes:
-    if "compressedDepth" in msg.format:
-        raise ImageError(
-            f"got format {msg.format!r}, expected JPEG or PNG: subscribe to the "
-            "topic that ends in /compressed (format png), not in /compressedDepth"
-        )
-    return bytes(msg.data)
+    """The file in a message; of compressedDepth that of 16UC1, whose values are those taken."""
+    data = bytes(msg.data)
+    if "compressedDepth" not in msg.format:
+        return data
+    source = msg.format.partition(";")[0].strip()
+    if source in ("16UC1", "mono16") and data[DEPTH_HEADER:].startswith(b"\x89PNG"):
+        return data[DEPTH_HEADER:]
+    raise ImageError(
+        f"got format {msg.format!r}, expected JPEG or PNG: subscribe to the "
+        "topic that ends in /compressed (format png), not in /compressedDepth"
+    )
 
 
 def _checked_payload(data: bytes, described: str) -> _Payload:
@@ -75,6 +88,8 @@ def _checked_payload(data: bytes, described: str) -> _Payload:
         payload = _png_header(data)
     elif data.startswith(b"\xff\xd8"):
         payload = _jpeg_header(data)
+    elif (tiff := _tiff_header(data)) is not None:
+        payload = tiff
     else:
         raise ImageError(
             f"got {len(data)} bytes of format {described!r} that are neither JPEG "
@@ -127,6 +142,28 @@ def _jpeg_header(data: bytes) -> _Payload:
             )
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     raise _cut_short("JPEG", data)
+
+
+def _tiff_header(data: bytes) -> _Payload | None:
+    """Size and depth in the first image file directory (TIFF 6.0, section 2); None: no TIFF."""
+    if data[:4] not in (b"II*\0", b"MM\0*"):
+        return None
+    order = "<" if data[:2] == b"II" else ">"
+    found = {}
+    try:
+        (start,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, start)
+        for position in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, values = struct.unpack_from(f"{order}HHI", data, position)
+            if tag in (TIFF_WIDTH, TIFF_HEIGHT, TIFF_BITS):
+                at, number = position + 8, "H" if kind == 3 else "I"
+                if values * struct.calcsize(number) > 4:  # the values of several channels
+                    (at,) = struct.unpack_from(f"{order}I", data, at)
+                (found[tag],) = struct.unpack_from(f"{order}{number}", data, at)
+        height, width = found[TIFF_HEIGHT], found[TIFF_WIDTH]
+    except (struct.error, KeyError):
+        return None
+    return _Payload("TIFF", height, width, found.get(TIFF_BITS, 1), grey=False)
 
 
 def _cut_short(codec: str, data: bytes) -> ImageError:
