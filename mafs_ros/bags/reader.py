@@ -79,7 +79,8 @@ class BagMessage:
             return TYPES.deserialize_cdr(self.raw, self.message_type)
         except Exception as error:  # whatever rosbags meets in damaged bytes
             raise BagError(
-                f"a message of {self.topic} at {self.received} ns cannot be read: {error}"
+                f"a message of {self.topic} at {self.received} ns cannot be read: its bytes are "
+                f"not those of a whole {self.message_type} ({one_line(error)})"
             ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
@@ -95,20 +96,24 @@ def metadata_trouble(path: Path, reason: str) -> str:
     if "files are missing" in reason:
         missing = reason[reason.find("[") :]
         return f"files are missing that metadata.yaml names {missing}: copy them too, or {again}"
-    if "Storage plugin" in reason:
-        name = reason.split("'")[1]
-        return f"metadata.yaml names the storage {name!r}, expected mcap or sqlite3; {again}"
+    named = re.search(r"storage_identifier: *\"?'?(\w*)", read_text(path / "metadata.yaml"))
+    if named is not None and storages and named[1] not in storages:
+        return f"metadata.yaml names the storage {named[1]!r}, expected {storage}; {again}"
     if "version" in reason and "not supported" in reason:
         return f"metadata.yaml has a {reason.removesuffix('; please report issue')}; {again}"
     if "Serialization format" in reason or "Compression format" in reason:
         return f"{reason}, expected cdr, and zstd where it is packed: {RECORD_ANEW}"
-    if "Cannot open database" in reason or "magic is invalid" in reason:
-        if all(_kind(f) == STORAGES.get(f.suffix) for f in storage_files(path)):
-            return f"metadata.yaml names another storage than {storage}; {again}"
-        return ""
     if "YAML" in reason or "metadata" in reason:
         return f"metadata.yaml is damaged; {again}"
     return ""
+
+
+def read_text(file: Path) -> str:
+    """The text of a file as far as it can be read."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _kind(file: Path) -> str:

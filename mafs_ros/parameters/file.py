@@ -50,7 +50,12 @@ def read_settings(file: Path | None, assignments: Iterable[str]) -> dict[str, An
             raise ValueError(f"got the parameter {assignment!r}, expected NAME:=VALUE")
         if name not in NAMES:
             raise ValueError(_unknown(name, NAMES))
-        given[name] = yaml.safe_load(text)
+        try:
+            given[name] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ValueError(
+                f"parameter {name}: got {text!r}, expected {TABLE[name].expected}"
+            ) from None
     values = complete(given)
     check_together(values)
     return {name: values[name] for name in NAMES}

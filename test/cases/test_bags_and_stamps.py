@@ -10,9 +10,15 @@ import yaml
 
 from mafs_ros.bags.describe import describe_bag
 from mafs_ros.bags.reader import Bag
-from mafs_ros.cli import main
+from mafs_ros.bags.topics import choose_topics
+from mafs_ros.cli import main, make_parser
+from mafs_ros.commands.replay.options import options_from
+from mafs_ros.commands.replay.problems import explain
+from mafs_ros.commands.replay.result import ReplayResult
+from mafs_ros.evaluation.bag_pairs import PairReader
 from mafs_ros.evaluation.sampled_pairs import read_pairs
 from mafs_ros.parameters.checks import check_together, complete
+from mafs_ros.parameters.file import read_settings
 
 
 @pytest.fixture
@@ -154,6 +160,43 @@ def test_topics_that_cannot_be_guessed(cases: Path, capsys: pytest.CaptureFixtur
     code, text = info(capsys, cases / "compressed_topic_names" / "odd_names")
     assert code == 0
     assert proposed(text)["rgb_transport"] == "compressed_as_named"
+
+
+def replayed(path: Path, tmp_path: Path, **settings: object) -> ReplayResult:
+    """What a replay has read of a bag, without an engine."""
+    words = ["replay", str(path), "--out", str(tmp_path)]
+    given = [f"{name}:={value}" for name, value in settings.items()]
+    with Bag(path) as bag:
+        topics = choose_topics(bag)
+        reader = PairReader(topics, read_settings(None, given), None, lambda _: False)
+        assert list(reader.frames(bag)) == []
+    return ReplayResult(
+        options_from(make_parser().parse_args(words)),
+        read_settings(None, given),
+        topics,
+        pairs=reader.log,
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "words", "pairs"),
+    [
+        ("zero_stamps/both_zero", "all 0", 10),
+        ("zero_stamps/thermal_zero", "all 0", 10),
+        ("zero_stamps/thermal_constant", "all the same", 10),
+        ("offset_beyond_a_period/late_500ms_10hz", "late by 0.504 s", 20),
+    ],
+)
+def test_replay_names_wrong_stamps_and_what_it_advises_pairs(
+    cases: Path, tmp_path: Path, case: str, words: str, pairs: int
+) -> None:
+    (problem,) = explain(replayed(cases / case, tmp_path))
+    assert words in problem
+    assert f"pairs {pairs} of {pairs}" in problem
+    advice = dict(re.findall(r"-p (\w+):=(\S+)", problem))
+    result = replayed(cases / case, tmp_path, **advice)
+    assert result.pairs.count == pairs
+    assert explain(result) == []
 
 
 def test_quantize_says_why_nothing_pairs(cases: Path) -> None:
