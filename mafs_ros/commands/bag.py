@@ -32,7 +32,8 @@ INFO_EXAMPLE = """\
 example:
   mafs bag info drive
 
-Exit code 1 where the bag is damaged or holds no pairs; what can be read is still shown."""
+Exit code 1 where the bag is damaged, holds no pairs or images that cannot be read, or where stamps
+are wrong or may be; what can be read is still shown."""
 
 
 def add_parser(commands) -> None:

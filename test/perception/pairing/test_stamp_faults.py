@@ -138,3 +138,11 @@ def test_right_stamps_that_come_late_are_no_offset() -> None:
     behind = fault(camera(taken(30)), camera(taken(9), -111 * MS))
     assert behind is not None and behind.in_doubt and not behind.queue_short
     assert behind.if_wrong == {"thermal_time_offset_s": pytest.approx(0.111, abs=0.02)}
+
+
+def test_a_driver_that_restarts_is_judged_once_its_stamps_are_steady() -> None:
+    assert fault(camera(taken(10)), JUMP, live=True) is None
+    after = Arrivals(*(part[35:] for part in JUMP))
+    found = fault(camera(taken(10)[35:]), after, live=True)
+    assert found is not None
+    assert found.parameters == {"thermal_time_offset_s": pytest.approx(-100.0, abs=0.03)}
