@@ -1,6 +1,7 @@
 # make demo                          two simulated cameras, the node, pictures in out/demo/
 # make demo RGB=DIR THERMAL=DIR      the same with two folders of images, paired by name
-# make demo BAG=PATH                 the same with a rosbag2 (sqlite3 or mcap)
+# make demo BAG=PATH                 the same with a rosbag2 (sqlite3 or mcap); where its topics
+#                                    cannot be guessed: RGB_TOPIC=TOPIC THERMAL_TOPIC=TOPIC
 # make test                          lint and all tests
 # make test-tensorrt                 that TensorRT converts and builds the networks (1.3 GB more)
 # make lint                          ruff, mypy, and which room may import which
@@ -30,7 +31,9 @@ help:
 
 demo: $(VENV)/demo.stamp
 	@$(PY) -m mafs_ros.demo $(if $(RGB),--rgb "$(RGB)") \
-		$(if $(THERMAL),--thermal "$(THERMAL)") $(if $(BAG),--bag "$(BAG)")
+		$(if $(THERMAL),--thermal "$(THERMAL)") $(if $(BAG),--bag "$(BAG)") \
+		$(if $(RGB_TOPIC),--rgb-topic "$(RGB_TOPIC)") \
+		$(if $(THERMAL_TOPIC),--thermal-topic "$(THERMAL_TOPIC)")
 
 test: lint
 	$(PY) -m pytest -n 2 --dist worksteal -m "not alone"

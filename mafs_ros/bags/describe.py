@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,24 +20,54 @@ from mafs_ros.bags.thermal_values import (
     value_problems,
 )
 from mafs_ros.bags.times import Times, read_times
-from mafs_ros.bags.topics import choose_topics
+from mafs_ros.bags.topics import choose_topics, topic_parameters
 from mafs_ros.base.errors import one_line
-from mafs_ros.images.messages.decode import thermal_from_message
+from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
 from mafs_ros.images.messages.pixels import ImageError
 
-THERMAL_SAMPLES = 40
+SAMPLES = 40  # images of a topic that are decoded
 
 
-def thermal_images(bag: Bag, topic: ImageTopic) -> Iterator[NDArray[Any]]:
-    """Some thermal images over the whole bag; those that cannot be read are left out."""
-    step = max(1, topic.count // THERMAL_SAMPLES)
-    try:
-        for number, message in enumerate(bag.messages([topic])):
-            if number % step == 0:
-                with suppress(BagError, ImageError):
-                    yield thermal_from_message(message.deserialize())
-    except BagError:
-        pass  # what lies before the damage will do
+@dataclass
+class Sampled:
+    """A sample of images over the whole bag, and what became of it.
+
+    decode: makes an image of a message, or raises ImageError. used: images given out; reasons: why
+    each of the others is of no use.
+    """
+
+    bag: Bag
+    topic: ImageTopic
+    decode: Callable[[Any], NDArray[Any]]
+    used: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def images(self) -> Iterator[NDArray[Any]]:
+        """Those that can be read, whole."""
+        step = max(1, self.topic.count // SAMPLES)
+        try:
+            for number, message in enumerate(self.bag.messages([self.topic])):
+                if number % step:
+                    continue
+                try:
+                    image = self.decode(message.deserialize())
+                except (BagError, ImageError) as error:
+                    self.reasons.append(one_line(error))
+                    continue
+                self.used += 1
+                yield image
+        except BagError:
+            pass  # what lies before the damage will do
+
+    def problems(self) -> list[str]:
+        """A line where images are of no use; after `images`."""
+        if not self.reasons:
+            return []
+        count, looked_at = len(self.reasons), self.used + len(self.reasons)
+        return [
+            f"{self.topic.name}: {count} of {looked_at} images looked at are of no use: "
+            f"{self.reasons[0]}"
+        ]
 
 
 def suggested_parameters(
@@ -46,38 +76,56 @@ def suggested_parameters(
     """Node parameters for this pair of cameras: name -> value."""
     parameters: dict[str, Any] = {}
     for camera, topic in (("rgb", rgb), ("thermal", thermal)):
-        parameters[f"{camera}_topic"] = topic.name.removesuffix("/compressed")
-        parameters[f"{camera}_transport"] = "compressed" if topic.compressed else "raw"
+        parameters.update(topic_parameters(camera, topic))
     parameters.update(
         slop_s=fitted.slop_s,
         queue_size=fitted.queue_size,
         thermal_time_offset_s=fitted.thermal_time_offset_s,
     )
+    if fitted.pair_by != "stamp":
+        parameters.update(pair_by=fitted.pair_by)
     return {**parameters, **thermal_parameters(values)}
 
 
 def describe_bag(bag: Bag, rgb: str = "", thermal: str = "") -> tuple[str, bool]:
-    """The text of `mafs bag info`, and whether the bag holds pairs and is sound."""
+    """The text of `mafs bag info`, and whether the bag is sound and holds pairs that fit."""
     lines = [f"{bag.path}"]
     times, trouble = read_times(bag, bag.image_topics)
     problems = [text for text in (bag.damage, trouble) if text]
     lines += topic_lines(bag.image_topics, times)
     try:
         topics = choose_topics(bag, rgb, thermal)
-        fitted = fit(times[topics[0].name], times[topics[1].name])
+        names = topics[0].name, topics[1].name
+        fitted = fit(times[names[0]], times[names[1]], names)
     except ValueError as error:
         lines += [f"problem: {text}" for text in (*problems, one_line(error))]
         return "\n".join(lines), False
     lines += pair_lines(*topics, fitted)
-    values = thermal_values(thermal_images(bag, topics[1]))
+    rgb_sample = Sampled(bag, topics[0], rgb_from_message)
+    for _ in rgb_sample.images():
+        pass
+    thermal_sample = Sampled(bag, topics[1], thermal_from_message)
+    values = thermal_values(thermal_sample.images())
     lines += range_lines(values)
-    problems += value_problems(values)
-    lines += ["", "node parameters that fit:", "/**:", "  ros__parameters:"]
+    problems += [*rgb_sample.problems(), *thermal_sample.problems(), *value_problems(values)]
+    if not fitted.counters.paired:
+        problems.append("no two images make a pair: the cameras were not recorded together")
+    problems += [str(fitted.fault)] if fitted.fault else []
+    lines += ["", heading(fitted, bool(problems)), "/**:", "  ros__parameters:"]
     for name, value in suggested_parameters(*topics, fitted, values).items():
         lines.append(f"    {name}: {_yaml(value)}")
     lines += radiometric_lines(values)
     lines += [f"problem: {text}" for text in problems]
-    return "\n".join(lines), not problems and fitted.counters.paired > 0
+    return "\n".join(lines), not problems
+
+
+def heading(fitted: Fit, troubled: bool) -> str:
+    """What the parameters below it are worth."""
+    if fitted.fault is None:
+        return "node parameters that fit:" if not troubled else "node parameters, but see below:"
+    if fitted.fault.in_doubt:
+        return "node parameters if the stamps are right, see below:"
+    return f"node parameters that make {fitted.counters.paired} pairs in spite of the stamps:"
 
 
 def topic_lines(topics: Iterable[ImageTopic], times: dict[str, Times]) -> list[str]:
@@ -97,13 +145,10 @@ def topic_lines(topics: Iterable[ImageTopic], times: dict[str, Times]) -> list[s
 
 
 def pair_lines(rgb: ImageTopic, thermal: ImageTopic, fitted: Fit) -> list[str]:
-    low, median, high = np.percentile(fitted.nearest_ms, (5, 50, 95))
-    nearest = float(np.abs(fitted.nearest_ms).min())
     paired = fitted.counters.paired
     return [
         f"pair: rgb {rgb.name}, thermal {thermal.name}",
-        f"  offset, thermal minus rgb: median {median:.1f} ms, 5 to 95 %: {low:.1f} to {high:.1f} "
-        f"ms; nearest {nearest:.1f} ms, farthest {np.abs(fitted.nearest_ms).max():.1f} ms",
+        f"  offset, thermal minus rgb: {offset_text(fitted)}",
         f"  pairs: {paired} of {rgb.count} RGB images with the parameters below; "
         f"{fitted.default_pairs} with the default slop of {DEFAULT_SLOP_S} s",
         f"  at most {fitted.most_waiting} images waited for their partner",
@@ -120,6 +165,23 @@ def radiometric_lines(values: ThermalValues) -> list[str]:
         "    # the counts of any other camera drift out of this range:",
         *(f"    # {name}: {_yaml(value)}" for name, value in parameters.items()),
     ]
+
+
+def offset_text(fitted: Fit) -> str:
+    if fitted.fault is not None:
+        lead_s = fitted.fault.lead_s
+        if lead_s is None:
+            return "not known, see below"
+        return (
+            f"{1e3 * lead_s:.1f} ms by the times of reception; by the stamps it is known up to a "
+            "period only, see below"
+        )
+    low, median, high = np.percentile(fitted.nearest_ms, (5, 50, 95))
+    apart = np.abs(fitted.nearest_ms)
+    return (
+        f"median {median:.1f} ms, 5 to 95 %: {low:.1f} to {high:.1f} "
+        f"ms; nearest {apart.min():.1f} ms, farthest {apart.max():.1f} ms"
+    )
 
 
 def _yaml(value: Any) -> str:

@@ -5,28 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mafs_ros.bags.times import Stamped, Stamps, Times
+from mafs_ros.base.stamps import NS_PER_S
 from mafs_ros.parameters.table import TABLE
 from mafs_ros.perception.pairing.counters import PairingCounters
 from mafs_ros.perception.pairing.policy import Pairing
+from mafs_ros.perception.pairing.stamp_faults import StampFault, find_fault
 
 DEFAULT_SLOP_S = float(TABLE["slop_s"].default)
+DEFAULT_QUEUE = int(TABLE["queue_size"].default)
 SMALLEST_SLOP_S = 0.01
-LARGEST_QUEUE = 1000  # of the node
+LARGEST_SLOP_S = float(TABLE["slop_s"].high or 0.0)
+LARGEST_OFFSET_S = float(TABLE["thermal_time_offset_s"].high or 0.0)
+LARGEST_QUEUE = int(TABLE["queue_size"].high or 0)
 
 
 @dataclass(frozen=True)
 class Fit:
     """How the stamps of two cameras fit together. Offsets are thermal minus RGB, in ms.
 
-    nearest_ms: offset of the thermal image nearest to each RGB image, float64 [N].
-    counters: what the node's pairing makes of the bag with `slop_s`. most_waiting: images of a
-    camera that waited for their partner at a time.
-    slop_s, thermal_time_offset_s, queue_size: node parameters that fit.
+    nearest_ms: offset of the thermal image nearest to each RGB image, float64 [N], before the
+    offset is taken off. counters: what the node's pairing makes of the bag with these parameters.
+    most_waiting: images of a camera that waited for their partner at a time.
+    slop_s, thermal_time_offset_s, queue_size, pair_by: parameters of the node.
+    fault: what is wrong with the stamps; then these are parameters that pair in spite of it.
     """
 
     nearest_ms: NDArray[np.float64]
@@ -36,6 +43,17 @@ class Fit:
     slop_s: float
     thermal_time_offset_s: float
     queue_size: int
+    pair_by: str = "stamp"
+    fault: StampFault | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Those that differ from the node's defaults, and slop_s."""
+        found: dict[str, Any] = {"slop_s": self.slop_s}
+        for name in ("thermal_time_offset_s", "queue_size", "pair_by"):
+            if getattr(self, name) != TABLE[name].default:
+                found[name] = getattr(self, name)
+        return found
 
 
 def nearest_offsets_ms(rgb: Stamps, thermal: Stamps) -> NDArray[np.float64]:
@@ -49,24 +67,41 @@ def nearest_offsets_ms(rgb: Stamps, thermal: Stamps) -> NDArray[np.float64]:
     return np.where(np.abs(before) <= np.abs(after), before, after) / 1e6
 
 
-def fit(rgb: Times, thermal: Times) -> Fit:
-    """Find the pairing parameters for two cameras. Raises ValueError if one has no image."""
-    nearest = nearest_offsets_ms(rgb.stamps, thermal.stamps)
-    if not nearest.size:
+def fit(rgb: Times, thermal: Times, topics: tuple[str, str] = ("", "")) -> Fit:
+    """Find the pairing parameters for two cameras. Raises ValueError if one has no image.
+
+    topics: names of RGB and thermal topic, for the text of a fault.
+    """
+    if not rgb.stamps.size or not thermal.stamps.size:
         raise ValueError("one of the cameras has no image")
+    fault = find_fault(
+        rgb.arrivals,
+        thermal.arrivals,
+        slop_s=DEFAULT_SLOP_S,
+        queue_size=DEFAULT_QUEUE,
+        topics=topics,
+    )
+    needed = fault.parameters if fault is not None and not fault.in_doubt else {}
+    pair_by = needed.get("pair_by", "stamp")
+    default, _ = pair_times(rgb, thermal, DEFAULT_SLOP_S, 0.0, LARGEST_QUEUE)
+    if pair_by == "arrival":
+        rgb, thermal = (Times(camera.received, camera.received) for camera in (rgb, thermal))
+    offset_s = needed.get("thermal_time_offset_s", 0.0)
+    nearest = nearest_offsets_ms(rgb.stamps, thermal.stamps + round(offset_s * NS_PER_S))
     shift_ms = common_shift_ms(nearest, rgb, thermal)
     slop_s = fitting_slop_s(nearest - shift_ms, rgb, thermal)
-    shift_s = -shift_ms / 1e3 if shift_ms else 0.0
-    counters, waiting = pair_times(rgb, thermal, slop_s, shift_s, LARGEST_QUEUE)
-    default, _ = pair_times(rgb, thermal, DEFAULT_SLOP_S, 0.0, LARGEST_QUEUE)
+    offset_s = round(offset_s - shift_ms / 1e3, 3) if shift_ms else offset_s
+    counters, waiting = pair_times(rgb, thermal, slop_s, offset_s, LARGEST_QUEUE)
     return Fit(
         nearest,
         counters,
         default.paired,
         waiting,
         slop_s,
-        shift_s,
-        queue_size=min(max(10, 2 * waiting), LARGEST_QUEUE),
+        offset_s,
+        queue_size=min(max(DEFAULT_QUEUE, 2 * waiting), LARGEST_QUEUE),
+        pair_by=pair_by,
+        fault=fault,
     )
 
 
@@ -74,7 +109,9 @@ def common_shift_ms(nearest: NDArray[np.float64], rgb: Times, thermal: Times) ->
     """The offset that all images share, in whole ms; 0 where it is smaller than their scatter."""
     median = float(np.median(nearest))
     scatter = float(np.percentile(np.abs(nearest - median), 95))
-    return float(round(median)) if abs(median) > max(2 * scatter, 5.0) else 0.0
+    if abs(median) <= max(2 * scatter, 5.0) or abs(median) > 1e3 * LARGEST_OFFSET_S:
+        return 0.0
+    return float(round(median))
 
 
 def fitting_slop_s(offsets: NDArray[np.float64], rgb: Times, thermal: Times) -> float:
@@ -89,7 +126,7 @@ def fitting_slop_s(offsets: NDArray[np.float64], rgb: Times, thermal: Times) -> 
     partners = apart[apart <= 1e3 * most]
     needed = math.ceil(1.2 * float(np.percentile(partners, 99))) / 1e3 if partners.size else most
     least = math.ceil(float(apart.min())) / 1e3
-    return max(min(max(needed, SMALLEST_SLOP_S), most), least)
+    return min(max(min(max(needed, SMALLEST_SLOP_S), most), least), LARGEST_SLOP_S)
 
 
 def pair_times(

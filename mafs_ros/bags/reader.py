@@ -7,16 +7,19 @@ a ROS publisher sends as they are, and are deserialised only when asked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rosbags.rosbag2 import Reader
+from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.typesys import Stores, get_typestore
 
 from mafs_ros.bags.salvage import SalvageReader
+from mafs_ros.bags.what_it_is import damage, foreign, metadata_trouble, storage_files, unclosed
+from mafs_ros.base.errors import one_line
 from mafs_ros.images.messages.cdr import header_stamp
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -28,6 +31,10 @@ TYPES = get_typestore(Stores.ROS2_HUMBLE)
 
 class BagError(ValueError):
     """A bag cannot be read, or lacks what is needed; the message says what to do."""
+
+
+class NotARosbag2(BagError):
+    """What is to be read is something else, of which nothing can be salvaged."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,8 @@ class BagMessage:
             return TYPES.deserialize_cdr(self.raw, self.message_type)
         except Exception as error:  # whatever rosbags meets in damaged bytes
             raise BagError(
-                f"a message of {self.topic} at {self.received} ns cannot be read: {error}"
+                f"a message of {self.topic} at {self.received} ns cannot be read: its bytes are "
+                f"not those of a whole {self.message_type} ({one_line(error)})"
             ) from error
 
 
@@ -100,7 +108,7 @@ class Bag:
             self._check_path()
             self._reader = self._open()
         except BagError as error:
-            if not salvage:
+            if not salvage or isinstance(error, NotARosbag2):
                 raise
             self._reader = SalvageReader(self.path)
             if not self._reader.connections:
@@ -120,28 +128,24 @@ class Bag:
         path = self.path
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such bag")
-        if path.is_file() and path.suffix == ".bag":
-            raise BagError(
-                f"{path}: is a ROS 1 bag, expected a rosbag2; "
-                f"`rosbags-convert --src {path} --dst NEW` makes one of it"
-            )
-        if path.is_file() and path.suffix not in (".mcap", ".db3"):
-            raise BagError(f"{path}: is not a bag, expected a rosbag2 folder, .mcap or .db3 file")
+        if what := foreign(path):
+            raise NotARosbag2(what)
+        if trouble := damage(path):
+            raise BagError(f"{path}: cannot be read: {trouble}")
         if path.is_dir() and not (path / "metadata.yaml").exists():
-            parts = sorted(
-                p.name
-                for p in path.iterdir()
-                if p.name.removesuffix(".zstd").endswith((".mcap", ".db3"))
-            )
-            if not parts:
-                raise BagError(f"{path}: is not a bag: no metadata.yaml and no .mcap or .db3 file")
+            file = storage_files(path)[0]
             raise BagError(
                 f"{path}: metadata.yaml is missing, the recorder was probably cut off; "
-                f"`ros2 bag reindex {path}` writes it anew, or give one file: {path / parts[0]}"
+                f"`ros2 bag reindex {path}` writes it anew, or give one file: {file}"
             )
+        if trouble := unclosed(path):
+            raise BagError(trouble)
 
     def _unreadable(self, error: Exception) -> str:
-        reason = str(error).strip().rstrip(".") or type(error).__name__
+        reason = one_line(error).rstrip(".")
+        by_metadata = isinstance(error, ReaderError) and self.path.is_dir()
+        if by_metadata and (trouble := metadata_trouble(self.path, reason)):
+            return f"{self.path}: cannot be read: {trouble}"
         return (
             f"{self.path}: cannot be read, the bag is damaged, cut off or of an unknown "
             f"format ({reason}); `mcap recover` or `ros2 bag reindex` may help"
@@ -166,7 +170,10 @@ class Bag:
     @property
     def duration_s(self) -> float:
         """Seconds from the first to the last message of the bag, by its index."""
-        return self._reader.duration / 1e9
+        if self._reader.duration:
+            return self._reader.duration / 1e9
+        received = [m.received for m in self.messages(self.image_topics)]  # the index lies
+        return (max(received) - min(received)) / 1e9 if received else 0.0
 
     @cached_property
     def image_topics(self) -> tuple[ImageTopic, ...]:
@@ -180,6 +187,7 @@ class Bag:
     def _describe(self, connections: list[Any]) -> ImageTopic:
         name, kind = connections[0].topic, connections[0].msgtype
         count = sum(connection.msgcount for connection in connections)
+        count = count or self._counted(connections)
         try:
             first = next(self._read(connections)).deserialize()
         except (BagError, StopIteration):
@@ -189,6 +197,25 @@ class Bag:
             return ImageTopic(name, kind, count, encoding, frame_id=first.header.frame_id)
         return ImageTopic(
             name, kind, count, first.encoding, first.height, first.width, first.header.frame_id
+        )
+
+    def _counted(self, connections: list[Any]) -> int:
+        """How many messages there are of a topic that has none by the index."""
+        count = 0
+        with suppress(BagError):
+            for _ in self._read(connections):
+                count += 1
+        return count
+
+    @property
+    def other_topics(self) -> list[str]:
+        """'NAME (TYPE)' of the topics that are no image topics."""
+        return sorted(
+            {
+                f"{c.topic} ({c.msgtype})"
+                for c in self._reader.connections
+                if c.msgtype not in (IMAGE, COMPRESSED_IMAGE)
+            }
         )
 
     def messages(self, topics: Iterable[ImageTopic | str]) -> Iterator[BagMessage]:

@@ -23,12 +23,14 @@ from mcap.exceptions import EndOfFile, McapError
 from mcap.records import Channel, Chunk, DataEnd, Message, Schema
 from mcap.stream_reader import StreamReader, get_chunk_data_stream
 
+from mafs_ros.bags.what_it_is import has_wal, storage_files
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 Record = tuple[str, str, int, bytes]  # topic, message type, time of recording (ns), CDR bytes
-STORAGE_SUFFIXES, ZSTD_SUFFIX = (".mcap", ".db3"), ".zstd"
+ZSTD_SUFFIX = ".zstd"
 UNPACK_BYTES = 1 << 20
 MAX_RECORD = 1 << 30  # a longer one is damage: it would fill the memory
 HEADER = struct.Struct("<9sQ")  # magic and kind, length of what follows
@@ -53,12 +55,7 @@ class SalvageReader:
 
     def __init__(self, path: Path) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="mafs_salvage_")
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        self._files = [
-            self._unpacked(file)
-            for file in files
-            if file.name.removesuffix(ZSTD_SUFFIX).endswith(STORAGE_SUFFIXES)
-        ]
+        self._files = [self._unpacked(file) for file in storage_files(path)]
         counts: Counter[tuple[str, str]] = Counter()
         for topic, kind, _, _ in self._records():
             counts[topic, kind] += 1
@@ -168,7 +165,9 @@ def _mcap_messages(
 def sqlite_records(path: Path) -> Iterator[Record]:
     """The messages of a .db3 file, in the order in which they were written, up to damage."""
     try:
-        with closing(sqlite3.connect(f"file:{path.resolve()}?mode=ro", uri=True)) as database:
+        # Without a log to read, nothing is written beside the bag.
+        mode = "mode=ro" if has_wal(path) else "immutable=1"
+        with closing(sqlite3.connect(f"file:{path.resolve()}?{mode}", uri=True)) as database:
             # Else SQLite refuses a file that is shorter than its header says.
             database.execute("PRAGMA writable_schema = ON")
             topics = {

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mafs_ros.bags.reader import Bag, BagError, ImageTopic
 from mafs_ros.base.errors import one_line
+from mafs_ros.perception.pairing.stamp_faults import Arrivals
 
 Stamps = NDArray[np.int64]
 
@@ -22,6 +23,11 @@ class Times:
 
     stamps: Stamps
     received: Stamps
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """The same for `find_fault`, which knows no bags."""
+        return Arrivals(self.stamps, self.received)
 
     @property
     def rate_hz(self) -> float:
@@ -55,14 +61,15 @@ class Times:
 
 
 class Stamped:
-    """What Pairing is fed with: an object with header.stamp, and the message itself."""
+    """What Pairing is fed with: stamp, time of reception in ns, and the message itself."""
 
-    __slots__ = ("header", "message", "number")
+    __slots__ = ("header", "message", "number", "received_ns")
 
-    def __init__(self, message: Any, stamp: int, number: int) -> None:
+    def __init__(self, message: Any, stamp: int, number: int, received_ns: int = 0) -> None:
         self.header = SimpleNamespace(stamp=SimpleNamespace(nanoseconds=stamp))
         self.message = message
         self.number = number
+        self.received_ns = received_ns
 
 
 def read_times(bag: Bag, topics: Iterable[ImageTopic]) -> tuple[dict[str, Times], str]:

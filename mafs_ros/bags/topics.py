@@ -17,6 +17,8 @@ NAME_HINTS = re.compile(
 )
 DEEP_GREY = ("mono16", "16UC1", "16SC1", "32FC1")
 GREY = ("mono8", "8UC1", *DEEP_GREY)
+OPTION = "--{}-topic"  # of every command that reads a bag
+NAMED = 5  # topics of other types that are named
 PICTURE_FORMATS = ("jpeg", "jpg", "png")  # compressed messages may name no encoding
 
 
@@ -36,6 +38,15 @@ def choose_topics(bag: Bag, rgb: str = "", thermal: str = "") -> tuple[ImageTopi
     return found_rgb, found_thermal
 
 
+def topic_parameters(camera: str, topic: ImageTopic) -> dict[str, str]:
+    """The node's parameters that subscribe a topic; camera: 'rgb' or 'thermal'."""
+    name, transport = topic.name, "raw"
+    if topic.compressed:
+        name = topic.name.removesuffix("/compressed")
+        transport = "compressed_as_named" if name == topic.name else "compressed"
+    return {f"{camera}_topic": name, f"{camera}_transport": transport}
+
+
 def _named(bag: Bag, name: str) -> ImageTopic:
     for topic in bag.image_topics:
         if topic.name == "/" + name.lstrip("/"):
@@ -49,26 +60,43 @@ def _best(bag: Bag, what: str, score: Any, taken: ImageTopic | None) -> ImageTop
     scores = {topic: score(topic) for topic in bag.image_topics if topic != taken}
     best = max(scores.values(), default=0)
     found = [topic for topic in scores if best > 0 and scores[topic] == best]
-    raw_names = {topic.name for topic in found if not topic.compressed}
-    found = [
-        topic
-        for topic in found
-        if topic.name.removesuffix("/compressed") not in raw_names or not topic.compressed
-    ]
+    found = [t for t in found if not any(_is_same(t, o) and _rank(o) < _rank(t) for o in found)]
     if len(found) == 1:
         return found[0]
+    if not bag.image_topics:
+        raise BagError(f"{bag.path}: {_listing(bag)}")
     trouble = f"several topics may be the {what} one" if found else f"no topic looks {what}"
-    raise BagError(f"{bag.path}: {trouble}, name it; {_listing(bag)}")
+    option = f"{OPTION.format(what)} TOPIC names it"
+    raise BagError(f"{bag.path}: {trouble}, name it; {_listing(bag)}; {option}")
+
+
+def _rank(topic: ImageTopic) -> int:
+    """Of several transports of a camera the raw one is taken, compressedDepth last."""
+    return topic.compressed + topic.name.endswith("/compressedDepth")
+
+
+def _is_same(topic: ImageTopic, other: ImageTopic) -> bool:
+    """Whether two topics are transports of the same camera."""
+    names = [
+        t.name.removesuffix("/compressedDepth").removesuffix("/compressed") for t in (topic, other)
+    ]
+    return names[0] == names[1]
 
 
 def _listing(bag: Bag) -> str:
     if not bag.image_topics:
-        return "there are no image topics in this bag"
+        others = ", ".join(bag.other_topics[:NAMED]) or "nothing"
+        more = ", ..." * (len(bag.other_topics) > NAMED)
+        return (
+            "there are no image topics in this bag, expected sensor_msgs/Image or "
+            f"CompressedImage; it holds {others}{more}"
+        )
     return "the image topics are: " + ", ".join(str(topic) for topic in bag.image_topics)
 
 
 def _name_hint(topic: ImageTopic) -> str | None:
-    hints = [match.lastgroup for match in NAME_HINTS.finditer(topic.name.lower())]
+    name = topic.name.removesuffix("/compressedDepth").lower()  # the transport is no hint
+    hints = [match.lastgroup for match in NAME_HINTS.finditer(name)]
     return hints[-1] if hints else None
 
 
@@ -82,6 +110,8 @@ def _rgb_score(topic: ImageTopic) -> int:
 def _thermal_score(topic: ImageTopic) -> int:
     hint = _name_hint(topic)
     grey = topic.encoding in GREY or (topic.compressed and topic.encoding in PICTURE_FORMATS)
-    if not grey or hint in ("rgb", "other"):
+    if hint in ("rgb", "other"):
         return 0
+    if not grey:  # some drivers write grey images in colour encodings
+        return int(hint == "thermal" and bool(topic.encoding))
     return 2 * (hint == "thermal") + (topic.encoding in DEEP_GREY)

@@ -12,6 +12,7 @@ the progress of rendering, and at the end what was sent.
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import threading
@@ -25,7 +26,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 
-from mafs_ros.bags.reader import Bag
+from mafs_ros.bags.reader import Bag, BagError
 from mafs_ros.bags.topics import choose_topics
 from mafs_ros.base.memory import IMAGE_BUFFERS, keep_freed_memory
 from mafs_ros.cameras.parameters import read_parameters
@@ -44,7 +45,11 @@ def open_source(
     """
     if values["bag"]:
         bag = stack.enter_context(Bag(values["bag"], salvage=True))
-        topics = choose_topics(bag, values["bag_rgb_topic"], values["bag_thermal_topic"])
+        try:
+            topics = choose_topics(bag, values["bag_rgb_topic"], values["bag_thermal_topic"])
+        except BagError as error:  # which names the options of a command
+            text = re.sub(r"--(\w+)-topic", r"the parameter bag_\1_topic", str(error))
+            raise BagError(text) from None
         cameras = {
             topic.name: camera for topic, camera in zip(topics, ("rgb", "thermal"), strict=True)
         }

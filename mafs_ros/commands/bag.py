@@ -14,6 +14,7 @@ from mafs_ros.bags.make import (
     find_labels,
     write_shots,
 )
+from mafs_ros.bags.options import add_topic_options
 
 EXAMPLE = """\
 examples:
@@ -32,7 +33,8 @@ INFO_EXAMPLE = """\
 example:
   mafs bag info drive
 
-Exit code 1 where the bag is damaged or holds no pairs; what can be read is still shown."""
+Exit code 1 where the bag is damaged, holds no pairs or images that cannot be read, or where stamps
+are wrong or may be; what can be read is still shown."""
 
 
 def add_parser(commands) -> None:
@@ -78,8 +80,7 @@ def add_parser(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     info.add_argument("bag", metavar="BAG", type=Path, help="folder, .mcap or .db3 file")
-    info.add_argument("--rgb-topic", default="", help="default: guessed")
-    info.add_argument("--thermal-topic", default="", help="default: guessed")
+    add_topic_options(info)
     info.set_defaults(run=run_info)
 
 

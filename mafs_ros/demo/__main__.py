@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from mafs_ros.bags.options import add_topic_options
 from mafs_ros.base.write import prepare_output_folder, write_bytes
 from mafs_ros.demo.picture_writer import (
     PictureWriter,
@@ -56,6 +57,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--thermal", metavar="DIR", type=Path, help="folder of thermal images with the same names"
     )
     parser.add_argument("--bag", metavar="PATH", type=Path, help="rosbag2, sqlite3 or mcap")
+    add_topic_options(parser)
     parser.add_argument(
         "--out",
         metavar="DIR",

@@ -75,7 +75,7 @@ def folder_source(args: argparse.Namespace, scratch: Path) -> Source:
 
 def bag_source(args: argparse.Namespace) -> Source:
     with Bag(args.bag) as bag:
-        rgb, thermal = choose_topics(bag)
+        rgb, thermal = choose_topics(bag, args.rgb_topic, args.thermal_topic)
         first_rgb = rgb_from_message(next(bag.messages([rgb])).deserialize())
         recorded_hz = rgb.count / max(bag.duration_s, 1e-3)
     height, width = first_rgb.shape[:2]

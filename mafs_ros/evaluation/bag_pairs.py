@@ -31,6 +31,13 @@ class Frame:
     rgb: BagMessage
     thermal: BagMessage
     rgb_number: int
+    pair_by: str = "stamp"
+
+    @property
+    def thermal_time_s(self) -> float:
+        """When the thermal image was taken, as far as the node knows."""
+        thermal = self.thermal
+        return (thermal.received if self.pair_by == "arrival" else thermal.stamp) / 1e9
 
     @property
     def received(self) -> int:
@@ -41,8 +48,8 @@ class Frame:
 class PairLog:
     """All pairs so far, wanted or not, and how the images came.
 
-    offsets_ms: thermal minus RGB stamp, thermal_time_offset_s included; rgb_stamps: in ns. times:
-    by topic, like counters only there once the reading has ended.
+    offsets_ms: thermal minus RGB stamp (or reception), thermal_time_offset_s included; rgb_stamps:
+    in ns. times: by topic, like counters only there once the reading has ended.
     """
 
     offsets_ms: list[float] = field(default_factory=list)
@@ -74,12 +81,14 @@ class PairReader:
         self._labels = labels if isinstance(labels, LabelTopic) else None
         self._wanted = wanted
         self._shift_ns = round(settings["thermal_time_offset_s"] * 1e9)
+        self._pair_by = settings["pair_by"]
         self._found: list[tuple[Stamped, Stamped]] = []
         self._pairing = Pairing(
             lambda rgb, thermal: self._found.append((rgb, thermal)),
             slop_s=settings["slop_s"],
             queue_size=settings["queue_size"],
             thermal_time_offset_s=settings["thermal_time_offset_s"],
+            pair_by=settings["pair_by"],
         )
 
     def frames(self, bag: Bag) -> Generator[Frame, None, None]:
@@ -121,7 +130,7 @@ class PairReader:
                     yield None
                     continue
                 own, received = stamps[message.topic]
-                stamped = Stamped(message, message.stamp, len(own))
+                stamped = Stamped(message, message.stamp, len(own), message.received)
                 own.append(message.stamp)
                 received.append(message.received)
                 add = (
@@ -139,9 +148,10 @@ class PairReader:
             }
 
     def _take_pair(self, rgb: Stamped, thermal: Stamped) -> Frame | None:
-        frame = Frame(self.log.count, rgb.message, thermal.message, rgb.number)
-        self.log.offsets_ms.append(
-            (thermal.message.stamp + self._shift_ns - rgb.message.stamp) / 1e6
-        )
+        frame = Frame(self.log.count, rgb.message, thermal.message, rgb.number, self._pair_by)
+        apart = thermal.message.stamp - rgb.message.stamp
+        if self._pair_by == "arrival":
+            apart = thermal.message.received - rgb.message.received
+        self.log.offsets_ms.append((apart + self._shift_ns) / 1e6)
         self.log.rgb_stamps.append(rgb.message.stamp)
         return frame if self._wanted(frame) else None

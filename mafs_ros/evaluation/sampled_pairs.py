@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.bags.reader import Bag, BagError
+from mafs_ros.bags.fit import fit
+from mafs_ros.bags.reader import Bag, BagError, ImageTopic
 from mafs_ros.bags.topics import choose_topics
-from mafs_ros.evaluation.bag_pairs import PairReader
+from mafs_ros.base.errors import one_line
+from mafs_ros.evaluation.bag_pairs import PairLog, PairReader
 from mafs_ros.evaluation.ground_truth import LabelFolder
 from mafs_ros.evaluation.label_mapper import LabelMapper
 from mafs_ros.images.files.data_folders import LOOKS_LIKE, data_pairs, find_drives
@@ -42,20 +44,24 @@ def read_pairs(
     size: tuple[int, int] | None = None,
     labels: Path | None = None,
     mapper: LabelMapper | None = None,
+    topics: tuple[str, str] = ("", ""),
 ) -> list[Pair]:
     """Read at most `count` pairs.
 
     data: a folder that `data_folders.find_drives` understands, or a rosbag2. size: height and
     width that all are resized to; None: that of the first RGB image.
     labels: folder of label files, named like the images or, for a recording, by stamp or number;
-    a pair without one is left out. mapper: what turns their ids into the network's.
+    a pair without one is left out. mapper: what turns their ids into the network's. topics: RGB
+    and thermal topic of a rosbag2; '': guessed.
 
     Raises OSError or ValueError that says what is wrong.
     """
     if not data.exists():
         raise FileNotFoundError(f"{data}: there is no such folder or recording")
-    of_kind = _of_folders if find_drives(data) else _of_recording
-    found = of_kind(data, count, labels)
+    if find_drives(data):
+        found = _of_folders(data, count, labels)
+    else:
+        found = _of_recording(data, count, labels, topics)
     pairs = []
     scaler = ThermalScaler(time_constant_s=0.0)  # each image has its own range
     for name, rgb, thermal, ids in found:
@@ -88,13 +94,13 @@ def _of_folders(data: Path, count: int, labels: Path | None) -> Found:
         yield name, read_rgb(rgb_file), read_thermal(thermal_file), ids
 
 
-def _of_recording(path: Path, count: int, labels: Path | None) -> Found:
+def _of_recording(path: Path, count: int, labels: Path | None, names: tuple[str, str]) -> Found:
     try:
         bag = Bag(path)
     except BagError as error:
         raise ImageFileError(f"{error}; expected a rosbag2, or {LOOKS_LIKE}") from None
     with bag:
-        topics = choose_topics(bag)
+        topics = choose_topics(bag, *names)
         folder = LabelFolder(labels, topics[0].count) if labels else None
         wanted = set(spread(min(topic.count for topic in topics), count))
         reader = PairReader(
@@ -109,6 +115,23 @@ def _of_recording(path: Path, count: int, labels: Path | None) -> Found:
                     thermal_from_message(frame.thermal.deserialize()),
                     ids,
                 )
+        if not reader.log.count:
+            raise ImageFileError(f"{path}: no pair found; {why_unpaired(reader.log, topics)}")
+
+
+def why_unpaired(log: PairLog, topics: tuple[ImageTopic, ImageTopic]) -> str:
+    """What is wrong with a recording whose images make no pair, and what to do."""
+    rgb, thermal = (log.times[topic.name] for topic in topics)
+    try:
+        fault = fit(rgb, thermal, (topics[0].name, topics[1].name)).fault
+    except ValueError as error:
+        return one_line(error)
+    names = f"{topics[0].name} and {topics[1].name}"
+    found = fault.text if fault else f"no two images of {names} have stamps within slop_s"
+    return (
+        f"{found}; `mafs bag info` says more, and `mafs bag make --fps` makes a bag of exported "
+        "images whose stamps fit"
+    )
 
 
 def spread(total: int, count: int) -> list[int]:

@@ -1,8 +1,16 @@
 """What the node knows of a camera: its images, its errors, whether it is silent."""
 
+from collections import deque
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from mafs_ros.base.stamps import NS_PER_S
 from mafs_ros.node.health import Events
+from mafs_ros.perception.pairing.stamp_faults import Arrivals
+
+# Stamps are judged by the images of this time, or by at least so many, over so long.
+RECENT_S, RECENT_IMAGES, RECENT_LEAST_S = 5.0, 5, 1.0
 
 
 @dataclass
@@ -18,6 +26,7 @@ class CameraHealth:
     bad_reason: str = ""
     image: str = "none yet"
     stamp_s: float | None = None
+    stamps: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=200))
     silent: bool = False
     best_effort: bool = False  # offered less than reliable, not yet subscribed so
     arrivals: Events = field(default_factory=Events)
@@ -28,7 +37,18 @@ class CameraHealth:
         self.received += 1
         self.image = image
         self.stamp_s = stamp_s
+        self.stamps.append((stamp_s, now))
         self.arrivals.add(now)
+
+    def recent_arrivals(self, now: float) -> Arrivals:
+        """Stamps and monotonic times of reception of the newest images; none while too few."""
+        newest = list(self.stamps)
+        recent = [pair for pair in newest if now - pair[1] <= RECENT_S]
+        recent = recent if len(recent) >= RECENT_IMAGES else newest[-RECENT_IMAGES:]
+        if len(recent) < RECENT_IMAGES or recent[-1][1] - recent[0][1] < RECENT_LEAST_S:
+            recent = []
+        stamps, received = np.array(recent, np.float64).reshape(-1, 2).T
+        return Arrivals(*(np.round(s * NS_PER_S).astype(np.int64) for s in (stamps, received)))
 
     def refused(self, now: float, reason: str) -> None:
         """A message turned out to be of no use."""

@@ -15,6 +15,7 @@ from mafs_ros.node.health import WINDOW_S, Events, FrameHealth
 from mafs_ros.node.state import Activity, Session
 from mafs_ros.perception.pairing.counters import PairingCounters
 from mafs_ros.perception.pairing.mailbox import Mailbox
+from mafs_ros.perception.pairing.stamp_faults import StampFault
 from mafs_ros.perception.thermal import ThermalScaler
 
 OK, WARN, ERROR = 0, 1, 2
@@ -30,8 +31,17 @@ class Status:
     values: dict[str, Any]
 
 
-def statuses(session: Session, activity: Activity, now: float, stale_s: float) -> list[Status]:
-    """All that an active node says of itself: cameras, pairing, perception."""
+def statuses(
+    session: Session,
+    activity: Activity,
+    now: float,
+    stale_s: float,
+    fault: StampFault | None = None,
+) -> list[Status]:
+    """All that an active node says of itself: cameras, pairing, perception.
+
+    fault: what is wrong with the stamps.
+    """
     scaler = cast(ThermalScaler, session.perception.scaler)
     low, high = scaler.range or (None, None)
     return [
@@ -45,6 +55,8 @@ def statuses(session: Session, activity: Activity, now: float, stale_s: float) -
             activity.rgb,
             activity.thermal,
             activity.pairing.slop_s,
+            fault,
+            activity.pairing.pair_by,
         ),
         perception_status(
             activity.worker.frames,
@@ -56,8 +68,23 @@ def statuses(session: Session, activity: Activity, now: float, stale_s: float) -
                 "thermal_low": number(low),
                 "thermal_high": number(high),
             },
+            idle_reason(activity, now, stale_s),
         ),
     ]
+
+
+def idle_reason(activity: Activity, now: float, stale_s: float) -> str:
+    """Why no frame comes out; '' where frames do, or nobody wants them, or one is in work."""
+    frames, newest_pair = activity.worker.frames, activity.pairs.newest
+    newest_frame = frames.publications.newest
+    last = activity.rgb.since if newest_frame is None else newest_frame
+    if now - last < stale_s:
+        return ""
+    if newest_pair is None or now - newest_pair >= stale_s:
+        return "no pair comes (see the cameras and the pairing)"
+    if not frames.subscribed or activity.mailbox.counters.taken > sum(frames.counts().values()):
+        return ""
+    return "of no pair both images can be read (see the cameras)"
 
 
 def camera_status(camera: CameraHealth, now: float, stale_s: float) -> Status:
@@ -98,20 +125,23 @@ def pairing_status(
     rgb: CameraHealth,
     thermal: CameraHealth,
     slop_s: float,
+    fault: StampFault | None = None,
+    pair_by: str = "stamp",
 ) -> Status:
-    """WARN where both cameras send but nothing pairs.
+    """WARN where both cameras send but nothing pairs, or the stamps are wrong.
 
-    counters: those of the pairing; pairs: the times of its pairs; slop_s: its slop.
+    counters: those of the pairing; pairs: the times of its pairs; slop_s, pair_by: its own;
+    fault: what is wrong with the stamps.
     """
     level, message = OK, f"{pairs.rate_hz(now):.1f} pairs/s"
     unpaired_s = now - (rgb.since if pairs.newest is None else pairs.newest)
     both_send = max(rgb.silent_s(now), thermal.silent_s(now)) < stale_s
-    if unpaired_s >= stale_s and both_send and rgb.stamp_s and thermal.stamp_s:
+    if fault is not None and (not fault.in_doubt or (fault.queue_short and unpaired_s >= 1)):
+        level, message = WARN, str(fault)
+    if unpaired_s >= stale_s and both_send:
         level = WARN
-        message = (
-            f"no pair for {unpaired_s:.0f} s: the newest thermal stamp is "
-            f"{thermal.stamp_s - rgb.stamp_s:+.3f} s from the newest RGB stamp, slop_s "
-            f"allows {slop_s:g} s (see slop_s and thermal_time_offset_s)"
+        message = f"no pair for {unpaired_s:.0f} s: {unpaired(rgb, thermal, slop_s, pair_by)}" + (
+            f"; {fault}" if fault else " (see slop_s and thermal_time_offset_s)"
         )
     values: dict[str, Any] = {
         "rate_hz": number(pairs.rate_hz(now)),
@@ -125,17 +155,33 @@ def pairing_status(
     return Status("pairing", level, message, values)
 
 
+def unpaired(rgb: CameraHealth, thermal: CameraHealth, slop_s: float, pair_by: str) -> str:
+    """How far images that both come are from a pair."""
+    if pair_by == "arrival":
+        return f"the images of the two cameras arrive further apart than slop_s {slop_s:g} s"
+    apart_s = (thermal.stamp_s or 0.0) - (rgb.stamp_s or 0.0)
+    return (
+        f"the newest thermal stamp is {apart_s:+.3f} s from the newest RGB stamp, slop_s "
+        f"allows {slop_s:g} s"
+    )
+
+
 def perception_status(
-    frames: FrameHealth, mailbox: Mailbox, now: float, facts: dict[str, Any]
+    frames: FrameHealth, mailbox: Mailbox, now: float, facts: dict[str, Any], idle: str = ""
 ) -> Status:
     """ERROR while every frame fails, WARN where some of the last WINDOW_S seconds failed.
 
-    facts: what else is to be shown (engine, weights, thermal range, ...). The counters add up:
+    facts: what else is to be shown (engine, weights, thermal range, ...); idle: why nothing comes
+    out. The counters add up:
     pairs = waiting + in_progress + published + failed + bad_image + not_subscribed
     + replaced_while_busy + discarded.
     """
     rate = frames.publications.rate_hz(now)
     level, message = OK, f"{rate:.1f} frames/s"
+    if idle:
+        level, message = WARN, f"{message}: {idle}"
+    elif not frames.subscribed:
+        message += ": nobody subscribes to the outputs"
     if (failed := frames.failures.count(now)) > 0:
         level = WARN if frames.publications.count(now) else ERROR
         message = f"{failed} frames failed in {WINDOW_S:.0f} s: {frames.failure}"

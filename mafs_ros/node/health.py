@@ -80,13 +80,17 @@ class Throttle:
 
 @dataclass
 class FrameHealth:
-    """What became of the pairs that the worker took: each is counted once, when it is done."""
+    """What became of the pairs that the worker took: each is counted once, when it is done.
+
+    subscribed: whether somebody listened to an output when the newest pair came.
+    """
 
     published: int = 0
     failed: int = 0
     bad_image: int = 0
     not_subscribed: int = 0
     failure: str = ""
+    subscribed: bool = True
     publications: Events = field(default_factory=Events)
     failures: Events = field(default_factory=Events)
     latency_ms: Samples = field(default_factory=Samples)

@@ -15,6 +15,7 @@ from mafs_ros.base.errors import one_line
 from mafs_ros.images.messages.cdr import CdrError, read_image
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.diagnostics import silence
+from mafs_ros.node.offers import SUFFIX, why_silent
 from mafs_ros.node.state import Arrival, describe, seconds
 from mafs_ros.node.warnings import Warnings
 from mafs_ros.parameters.table import ParameterError
@@ -40,8 +41,8 @@ def input_topic(node: Node, values: dict[str, Any], camera: str) -> str:
             f"parameter {camera}_topic: got {name!r}, expected the name of a topic ({reason})"
         ) from None
     topic = node.resolve_topic_name(name)
-    if values[f"{camera}_transport"] == "compressed":
-        topic = f"{topic.removesuffix('/compressed')}/compressed"
+    if values[f"{camera}_transport"] == "compressed":  # whose own name may be remapped too
+        return node.resolve_topic_name(f"{topic.removesuffix(SUFFIX)}{SUFFIX}")
     return topic
 
 
@@ -94,11 +95,11 @@ class Inputs:
         """Warn of a camera that has become silent, and say when it is back."""
         for camera in self._cameras:
             if camera.is_silent(now, stale_s):
-                count = self._node.count_publishers(camera.topic)
-                why = (
-                    f"publishers there: {count}"
-                    if count
-                    else "nobody publishes it: is the camera running, and is this its topic?"
+                why = why_silent(
+                    self._node,
+                    camera.name,
+                    camera.topic,
+                    self._values[f"{camera.name}_transport"],
                 )
                 self._warnings.warn(f"{camera.name} silent", f"{silence(camera, now)} ({why})")
                 camera.silent = True
@@ -112,7 +113,7 @@ class Inputs:
         """Subscribe to a camera, in place of an earlier subscription if there is one."""
         if camera.name in self._subscriptions:
             self._node.destroy_subscription(self._subscriptions[camera.name])
-        compressed = self._values[f"{camera.name}_transport"] == "compressed"
+        compressed = self._values[f"{camera.name}_transport"] != "raw"
         callback: Callable[[Any], None] = partial(
             self._on_image if compressed else self._on_raw_image, camera
         )

@@ -32,6 +32,7 @@ from mafs_ros.node.diagnostics import OK, Status, diagnostic_array, statuses
 from mafs_ros.node.health import Events
 from mafs_ros.node.inputs import Inputs, input_topic
 from mafs_ros.node.label_info import LabelInfo, label_info_message
+from mafs_ros.node.stamps import stamp_fault
 from mafs_ros.node.state import Activity, Session, leave_pair
 from mafs_ros.node.transitions import attempt, refuse_impossible_transitions
 from mafs_ros.node.warnings import Warnings
@@ -147,6 +148,7 @@ class MafsNode(LifecycleNode):
                 LabelInfo or String, private(LABEL_INFO), LATCHED_QOS
             ),
             overlay_alpha=values["overlay_alpha"],
+            pair_by=values["pair_by"],
             facts={
                 "engine": engine.description,
                 "weights": str(weights),
@@ -176,6 +178,7 @@ class MafsNode(LifecycleNode):
             slop_s=values["slop_s"],
             queue_size=values["queue_size"],
             thermal_time_offset_s=values["thermal_time_offset_s"],
+            pair_by=values["pair_by"],
         )
         worker = Worker(
             session, mailbox, rgb, thermal, self._warnings, self.get_logger(), self.get_clock()
@@ -226,9 +229,11 @@ class MafsNode(LifecycleNode):
             if any(name in changes for name in SCALER_PARAMETERS):
                 self._session.perception.scaler = scaler_from(values)
             self._session.overlay_alpha = values["overlay_alpha"]
+            self._session.pair_by = values["pair_by"]
         if self._activity is not None:
             self._activity.pairing.slop_s = values["slop_s"]
             self._activity.pairing.thermal_time_offset_s = values["thermal_time_offset_s"]
+            self._activity.pairing.pair_by = values["pair_by"]
 
     # health
 
@@ -253,8 +258,17 @@ class MafsNode(LifecycleNode):
             return [Status("perception", OK, state, {})]
         stale_s = self.get_parameter("stale_timeout_s").value
         activity.inputs.watch(now, stale_s)
-        found = statuses(session, activity, now, stale_s)
+        fault = stamp_fault(
+            activity,
+            now,
+            self.get_clock().now().nanoseconds,
+            self.get_parameter("queue_size").value,
+        )
+        found = statuses(session, activity, now, stale_s, fault)
         for status in found:
             if status.name == "pairing" and status.level != OK:
                 self.warn("pairing", status.message)
+            elif status.name == "pairing" and fault is not None and not activity.doubt_said:
+                activity.doubt_said = True  # may be right: pairs come
+                self.warn("pairing", f"please check the stamps: {fault}")
         return found

@@ -6,7 +6,7 @@ from typing import Any
 
 from sensor_msgs.msg import CompressedImage
 
-from mafs_ros.base.stamps import nanoseconds
+from mafs_ros.base.stamps import NS_PER_S, nanoseconds
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.health import Events
 from mafs_ros.perception.classes import ClassTable
@@ -17,7 +17,10 @@ from mafs_ros.perception.perception import Perception
 
 @dataclass
 class Arrival:
-    """A message and the monotonic time of its arrival in seconds. Pairing reads `header`."""
+    """A message and the monotonic time of its arrival in seconds.
+
+    Pairing reads `header`, or `received_ns`.
+    """
 
     message: Any
     at: float
@@ -25,6 +28,10 @@ class Arrival:
 
     def __post_init__(self) -> None:
         self.header = self.message.header
+
+    @property
+    def received_ns(self) -> int:
+        return round(self.at * NS_PER_S)
 
 
 @dataclass
@@ -36,6 +43,7 @@ class Session:
     outputs: dict[str, Any]  # 'fused', 'labels', 'overlay' -> publisher
     label_info: Any
     overlay_alpha: float
+    pair_by: str
     facts: dict[str, Any]
 
 
@@ -50,6 +58,7 @@ class Activity:
     mailbox: Mailbox
     worker: Any
     inputs: Any = None
+    doubt_said: bool = False  # of stamps that may be wrong
 
 
 def leave_pair(mailbox: Mailbox, pairs: Events, rgb: Arrival, thermal: Arrival) -> None:

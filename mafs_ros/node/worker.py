@@ -64,6 +64,7 @@ class Worker(threading.Thread):
             for name, publisher in self._session.outputs.items()
             if publisher.get_subscription_count() > 0
         }
+        self.frames.subscribed = bool(wanted)
         if not wanted:
             self.frames.not_subscribed += 1
             return
@@ -75,7 +76,8 @@ class Worker(threading.Thread):
             self.frames.bad_image += 1
             return
         watch.lap("conversion")
-        perceived = self._session.perception(rgb_image, thermal_image, seconds(thermal))
+        taken = thermal.at if self._session.pair_by == "arrival" else seconds(thermal)
+        perceived = self._session.perception(rgb_image, thermal_image, taken)
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
             self._logger.warning(remark)

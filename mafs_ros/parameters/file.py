@@ -15,6 +15,7 @@ from mafs_ros.parameters.ros_yaml import RosLoader, ros_value
 # Those that change what comes out; the others (topics, QoS, ...) say nothing about a bag.
 NAMES = (
     "slop_s",
+    "pair_by",
     "queue_size",
     "thermal_time_offset_s",
     "thermal_scaling",

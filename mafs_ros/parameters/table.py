@@ -51,17 +51,21 @@ class Parameter:
 
 
 CAMERA_TOPIC = "an absolute name, or one relative to the namespace of the node"
-TRANSPORT = "raw: sensor_msgs/Image; compressed: sensor_msgs/CompressedImage on TOPIC/compressed"
+TRANSPORT = (
+    "raw: sensor_msgs/Image; compressed: sensor_msgs/CompressedImage on TOPIC/compressed; "
+    "compressed_as_named: CompressedImage on TOPIC itself"
+)
+TRANSPORTS = ("raw", "compressed", "compressed_as_named")
 PARAMETERS: tuple[Parameter, ...] = (
     # inputs
     Parameter("rgb_topic", "rgb/image", f"Topic of the RGB images: {CAMERA_TOPIC}."),
     Parameter("thermal_topic", "thermal/image", f"Topic of the thermal images: {CAMERA_TOPIC}."),
-    Parameter("rgb_transport", "raw", f"{TRANSPORT}.", choices=("raw", "compressed")),
+    Parameter("rgb_transport", "raw", f"{TRANSPORT}.", choices=TRANSPORTS),
     Parameter(
         "thermal_transport",
         "raw",
         f"{TRANSPORT} (16 bit: PNG only).",
-        choices=("raw", "compressed"),
+        choices=TRANSPORTS,
     ),
     Parameter(
         "input_reliability",
@@ -92,6 +96,16 @@ PARAMETERS: tuple[Parameter, ...] = (
         live=True,
     ),
     Parameter(
+        "pair_by",
+        "stamp",
+        "stamp: images whose stamps are nearest. arrival: images that arrive at the same time, "
+        "for cameras whose stamps are of no use; what one camera takes longer to deliver, and "
+        "what the transport wavers, then is an error of the pairs (thermal_time_offset_s takes "
+        "the constant part).",
+        choices=("stamp", "arrival"),
+        live=True,
+    ),
+    Parameter(
         "queue_size",
         10,
         "Images of each camera that may wait for their partner.",
@@ -103,8 +117,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         0.0,
         "Seconds added to the thermal stamps before pairing; for cameras that stamp late, "
         "negative. Published stamps are not changed: they are those of the RGB camera.",
-        low=-10.0,
-        high=10.0,
+        low=-86400.0,
+        high=86400.0,
         live=True,
     ),
     # thermal image

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.time import Time
 
@@ -10,6 +12,7 @@ from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.health import Events, FrameHealth, Samples, Throttle
 from mafs_ros.perception.pairing.counters import CameraCounters, PairingCounters
 from mafs_ros.perception.pairing.mailbox import Mailbox
+from mafs_ros.perception.pairing.stamp_faults import StampFault
 
 
 def events(*times: float) -> Events:
@@ -173,3 +176,51 @@ def test_diagnostic_array() -> None:
     assert array.status[0].name == "robot/mafs: rgb camera"
     assert array.status[0].level == DiagnosticStatus.WARN
     assert [(v.key, v.value) for v in array.status[0].values] == [("received", "3")]
+
+
+def test_wrong_stamps_are_a_warning_whether_pairs_come_or_not() -> None:
+    rgb = camera("rgb", arrivals=(9.0, 10.0), stamp=0.0)
+    thermal = camera(arrivals=(9.0, 10.0), stamp=0.0)
+    pairs = events(*at_rate(10, 0, 10))
+    fault = StampFault("the stamps of the RGB camera are all 0", {"pair_by": "arrival"})
+
+    def status(fault: StampFault | None, pairs: Events = pairs) -> diagnostics.Status:
+        return diagnostics.pairing_status(counters(), pairs, 10.1, 5.0, rgb, thermal, 0.05, fault)
+
+    assert status(None).level == diagnostics.OK
+    assert status(fault).level == diagnostics.WARN
+    assert status(fault).message.endswith("are all 0; set pair_by: arrival")
+    nothing = status(fault, events(2.0))
+    assert nothing.message.startswith("no pair for 8 s: the newest thermal stamp is +0.000 s")
+    assert nothing.message.endswith("set pair_by: arrival")
+    late = StampFault("late", {"queue_size": 34}, in_doubt=True, queue_short=True)
+    assert status(late).level == diagnostics.OK  # pairs come
+    assert "set queue_size: 34" in status(late, events(9.0)).message
+
+
+def test_perception_is_not_ok_while_no_frame_comes_out() -> None:
+    frames, mailbox = FrameHealth(bad_image=3), Mailbox()
+    for _ in range(3):
+        mailbox.put("pair")
+        mailbox.take()
+
+    def reason(now: float, *pairs: float) -> str:
+        activity = SimpleNamespace(
+            rgb=camera("rgb"),
+            pairs=events(*pairs),
+            mailbox=mailbox,
+            worker=SimpleNamespace(frames=frames),
+        )
+        return diagnostics.idle_reason(activity, now, 5.0)
+
+    assert reason(4.0) == ""  # just started
+    assert "no pair comes" in reason(6.0)
+    assert "no pair comes" in reason(20.0, 14.0)
+    assert "both images can be read" in reason(20.0, 19.9)
+    status = diagnostics.perception_status(frames, mailbox, 20.0, {}, reason(20.0, 19.9))
+    assert status.level == diagnostics.WARN and status.message.startswith("0.0 frames/s: of no")
+    frames.publish(19.0, 1.0, 1.0, {})
+    assert reason(20.0, 19.9) == ""
+    frames.subscribed = False
+    assert reason(40.0, 39.9) == ""
+    assert "nobody subscribes" in diagnostics.perception_status(frames, mailbox, 40.0, {}).message

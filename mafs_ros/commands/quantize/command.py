@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mafs_ros.bags.options import add_topic_options
 from mafs_ros.commands.options import image_size
 from mafs_ros.commands.quantize.quantization import CALIBRATION_PAIRS, Quantization
 
@@ -60,6 +61,7 @@ def add_parser(commands) -> None:
         type=Path,
         help="other pairs to calibrate with; default: every second of --data",
     )
+    add_topic_options(parser)
     parser.add_argument(
         "--pairs",
         metavar="N",
@@ -141,11 +143,13 @@ def read_data(args: argparse.Namespace, weights: Path) -> tuple[list[Pair], list
     table = ClassTable.from_dict(read_info(weights).class_table)
     source = load_class_table(args.label_classes) if args.label_classes else table
     mapper = LabelMapper(source, table) if args.labels else None
+    topics = args.rgb_topic, args.thermal_topic
     if args.calibration:
-        check = read_pairs(args.data, args.pairs, args.size, args.labels, mapper)
+        check = read_pairs(args.data, args.pairs, args.size, args.labels, mapper, topics)
         size = check[0].rgb.shape[:2]
-        return read_pairs(args.calibration, min(args.pairs, CALIBRATION_PAIRS), size), check
-    pairs = read_pairs(args.data, 2 * args.pairs, args.size, args.labels, mapper)
+        count = min(args.pairs, CALIBRATION_PAIRS)
+        return read_pairs(args.calibration, count, size, topics=topics), check
+    pairs = read_pairs(args.data, 2 * args.pairs, args.size, args.labels, mapper, topics)
     if len(pairs) < 2:
         raise ValueError(
             f"{args.data}: got {len(pairs)} pair, expected at least 2: one to "

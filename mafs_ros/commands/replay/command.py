@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mafs_ros.bags.options import add_topic_options
 from mafs_ros.commands.options import add_engine_options
 from mafs_ros.commands.replay.folder import prepare_folder
 from mafs_ros.commands.replay.options import options_from
@@ -44,8 +45,7 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("bag", metavar="BAG", type=Path, help="folder, .mcap or .db3 file")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="output folder")
-    parser.add_argument("--rgb-topic", metavar="TOPIC", default="", help="default: guessed")
-    parser.add_argument("--thermal-topic", metavar="TOPIC", default="", help="default: guessed")
+    add_topic_options(parser)
     add_label_options(parser)
     parser.add_argument(
         "--weights",
@@ -139,6 +139,10 @@ def run(args: argparse.Namespace) -> int:
 
     options = options_from(args)
     settings = read_settings(args.params, args.assignments)
+    if args.live and settings["pair_by"] != "stamp":
+        args.usage_error(
+            "--live tells frames by their stamps, and does not go with pair_by: arrival"
+        )
     if not options.bag.exists():
         raise FileNotFoundError(f"{options.bag}: there is no such bag")
     prepare_folder(options.out)

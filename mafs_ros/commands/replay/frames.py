@@ -50,7 +50,7 @@ def perceive(frame: Frame, candidates: Sequence[Candidate]) -> Images:
     conversion_ms = 1e3 * (time.perf_counter() - start)
     try:
         perceived = [
-            candidate.perceive(rgb, thermal, frame.thermal.stamp / 1e9) for candidate in candidates
+            candidate.perceive(rgb, thermal, frame.thermal_time_s) for candidate in candidates
         ]
     except (ValueError, RuntimeError) as error:
         raise FrameTrouble("failed", str(error)) from error

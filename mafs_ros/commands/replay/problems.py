@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mafs_ros.bags.fit import fit
+from mafs_ros.bags.fit import LARGEST_SLOP_S, Fit, fit
 from mafs_ros.bags.times import Times
 from mafs_ros.commands.replay.result import ReplayResult
 from mafs_ros.perception.classes import ClassTable
 from mafs_ros.perception.label_check import no_object
+from mafs_ros.perception.pairing.stamp_faults import StampFault, find_fault
 
 NAMED_TROUBLES = 5  # different reasons that are spelled out
 
@@ -23,7 +24,12 @@ def explain(replay: ReplayResult, label_table: ClassTable | None) -> list[str]:
         for topic, times in zip(replay.topics, (rgb, thermal), strict=True)
         if times.backward
     ]
-    if not replay.pairs.count:
+    fault = stamp_fault(replay, rgb, thermal)
+    if fault is not None:
+        found = f"{replay.pairs.count} pairs" if replay.pairs.count else "no pairs"
+        advice = pairing_options(fit(rgb, thermal), len(rgb.stamps))
+        lines.append(f"{found}: {fault.text if not fault.in_doubt else fault}; {advice}")
+    elif not replay.pairs.count:
         lines.append(no_pairs(replay, rgb, thermal))
     live, frames = replay.live, replay.frames
     if live is not None and live.different:
@@ -65,6 +71,30 @@ def label_troubles(replay: ReplayResult) -> list[str]:
     return lines
 
 
+def stamp_fault(replay: ReplayResult, rgb: Times, thermal: Times) -> StampFault | None:
+    """What is wrong with the stamps for sure, or keeps all pairs away."""
+    settings = replay.settings
+    if settings["pair_by"] != "stamp" or replay.topics is None:
+        return None
+    fault = find_fault(
+        rgb.arrivals,
+        thermal.arrivals,
+        slop_s=settings["slop_s"],
+        queue_size=settings["queue_size"],
+        offset_s=settings["thermal_time_offset_s"],
+        topics=(replay.topics[0].name, replay.topics[1].name),
+    )
+    if fault is None or not fault.in_doubt:
+        return fault
+    return fault if fault.queue_short and not replay.pairs.count else None
+
+
+def pairing_options(fitted: Fit, images: int) -> str:
+    """The options of this command that pair the bag."""
+    options = " ".join(f"-p {name}:={value}" for name, value in fitted.parameters.items())
+    return f"{options} pairs {fitted.counters.paired} of {images}"
+
+
 def no_pairs(replay: ReplayResult, rgb: Times, thermal: Times) -> str:
     """How near the stamps come, and the slop with which they would pair."""
     try:
@@ -74,14 +104,13 @@ def no_pairs(replay: ReplayResult, rgb: Times, thermal: Times) -> str:
             f"{name} {len(times.stamps)}" for name, times in replay.pairs.times.items()
         )
         return f"no pairs: a camera has no image ({counts})"
+    if not fitted.counters.paired:
+        return "no pairs: the cameras were not recorded together"
     nearest = fitted.nearest_ms[abs(fitted.nearest_ms).argmin()]
-    would = f"-p slop_s:={fitted.slop_s}"
-    if fitted.thermal_time_offset_s:
-        would += f" -p thermal_time_offset_s:={fitted.thermal_time_offset_s}"
     alone = -(-abs(nearest) // 1) / 1e3  # whole ms, rounded up
+    alone_text = f"slop_s {alone:g} would pair those, and " if alone <= LARGEST_SLOP_S else ""
     return (
         f"no pairs: the nearest thermal and RGB stamps are {nearest:.3f} ms apart "
-        f"(thermal minus RGB), slop_s is {replay.settings['slop_s']:g}; slop_s {alone:g} "
-        f"would pair those, and {would} pairs {fitted.counters.paired} of "
-        f"{len(rgb.stamps)}"
+        f"(thermal minus RGB), slop_s is {replay.settings['slop_s']:g}; {alone_text}"
+        + pairing_options(fitted, len(rgb.stamps))
     )

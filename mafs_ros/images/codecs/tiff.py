@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from mafs_ros.images.codecs.header import Header
+
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # unsigned integers of 8, 16, 32, 64 bits
-_SUBFILE, _BITS, _PHOTOMETRIC, _ORIENTATION = 254, 258, 262, 274
+_WIDTH, _HEIGHT, _SUBFILE, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 254, 258, 262, 274
 _SAMPLES, _EXTRA, _FORMAT = 277, 338, 339
 _PALETTE = 3
 _NUMBERS = {1: "uint", 2: "int", 3: "float"}
@@ -15,10 +17,13 @@ _NUMBERS = {1: "uint", 2: "int", 3: "float"}
 class Tiff(NamedTuple):
     """What the first page says of itself, and the file as it is to be decoded.
 
-    type_name: of a sample, such as uint16. samples: of a pixel. pages: those of full resolution.
+    height, width: 0 where it does not say. type_name: of a sample, such as uint16. samples: of a
+    pixel. pages: those of full resolution.
     upright: the data, without an order to turn the image or to multiply it by its alpha.
     """
 
+    height: int
+    width: int
     bits: int
     type_name: str
     samples: int
@@ -54,6 +59,8 @@ def read_tiff(data: bytes) -> Tiff | None:
         if _value(first, tag, value) != value:
             struct.pack_into(endian + first[tag].code, upright, first[tag].position, value)
     return Tiff(
+        _value(first, _HEIGHT, 0),
+        _value(first, _WIDTH, 0),
         bits,
         f"{number}{bits}",
         samples,
@@ -61,6 +68,14 @@ def read_tiff(data: bytes) -> Tiff | None:
         1 + sum(not _value(page, _SUBFILE, 0) & 1 for page in pages[1:]),
         bytes(upright),
     )
+
+
+def tiff_header(data: bytes) -> Header | None:
+    """What `read_tiff` finds, as of a PNG or JPEG; None where that is None."""
+    tiff = read_tiff(data)
+    if tiff is None:
+        return None
+    return Header("TIFF", tiff.height, tiff.width, tiff.bits, tiff.samples, tiff.palette, True)
 
 
 def _value(page: dict[int, _Entry], tag: int, default: int) -> int:

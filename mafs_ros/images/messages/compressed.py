@@ -1,4 +1,4 @@
-"""PNG and JPEG payloads of sensor_msgs/CompressedImage."""
+"""PNG, JPEG and TIFF payloads of sensor_msgs/CompressedImage."""
 
 from typing import Any
 
@@ -7,10 +7,12 @@ import numpy as np
 
 from mafs_ros.images.codecs.header import JPEG_START, PNG_START, Header, read_header
 from mafs_ros.images.codecs.opencv import decode
+from mafs_ros.images.codecs.tiff import is_tiff, read_tiff, tiff_header
 from mafs_ros.images.messages.pixels import ImageError, grey
 
 # An 8K camera has 33.2 million pixels. A PNG of a few kilobytes can claim four thousand million.
 MAX_COMPRESSED_PIXELS = 1 << 25
+DEPTH_HEADER = 12  # bytes before the PNG (ConfigHeader of compressed_depth_image_transport)
 
 
 def rgb_from_compressed(msg: Any) -> np.ndarray:
@@ -41,6 +43,11 @@ def thermal_from_compressed(msg: Any) -> np.ndarray:
             "TOPIC.compressed.format of the camera to png, or use the raw transport"
         )
     pixels = _decoded(data, header, cv2.IMREAD_UNCHANGED)
+    if pixels.dtype not in (np.uint8, np.uint16, np.float32):
+        raise ImageError(
+            f"got a {header.codec} of {pixels.dtype}, expected uint8, uint16 or float32: let the "
+            "thermal camera publish mono16 or 32FC1"
+        )
     if pixels.ndim == 2:
         return pixels
     pixels = np.ascontiguousarray(pixels[..., :3])  # without alpha
@@ -55,25 +62,31 @@ def thermal_from_compressed(msg: Any) -> np.ndarray:
 
 
 def payload_bytes(msg: Any) -> bytes:
-    if "compressedDepth" in msg.format:
-        raise ImageError(
-            f"got format {msg.format!r}, expected JPEG or PNG: subscribe to the "
-            "topic that ends in /compressed (format png), not in /compressedDepth"
-        )
-    return bytes(msg.data)
+    """The file in a message; of compressedDepth that of 16UC1, whose values are those taken."""
+    data = bytes(msg.data)
+    if "compressedDepth" not in msg.format:
+        return data
+    source = msg.format.partition(";")[0].strip()
+    if source in ("16UC1", "mono16") and data[DEPTH_HEADER:].startswith(b"\x89PNG"):
+        return data[DEPTH_HEADER:]
+    raise ImageError(
+        f"got format {msg.format!r}, expected JPEG or PNG: subscribe to the "
+        "topic that ends in /compressed (format png), not in /compressedDepth"
+    )
 
 
 def _checked_header(data: bytes, described: str) -> Header:
     """What lies in `data`, told by its own first bytes; raises ImageError for what is unusable."""
-    if not data.startswith((PNG_START, JPEG_START)):
+    if not data.startswith((PNG_START, JPEG_START)) and not is_tiff(data):
         raise ImageError(
             f"got {len(data)} bytes of format {described!r} that are neither JPEG "
             "nor PNG, expected one of them: set the compressed format of the camera "
             "to jpeg or png"
         )
-    header = read_header(data)
+    header = tiff_header(data) if is_tiff(data) else read_header(data)
     if header is None:
-        raise _cut_short("PNG" if data.startswith(PNG_START) else "JPEG", data)
+        codec = "PNG" if data.startswith(PNG_START) else "TIFF" if is_tiff(data) else "JPEG"
+        raise _cut_short(codec, data)
     if header.height <= 0 or header.width <= 0:
         raise ImageError(
             f"got a {header.codec} of {header.width}x{header.height} pixels, expected at least 1x1"
@@ -97,7 +110,8 @@ def _cut_short(codec: str, data: bytes) -> ImageError:
 
 
 def _decoded(data: bytes, header: Header, flags: int) -> np.ndarray:
-    pixels = decode(data, flags)
+    tiff = read_tiff(data)
+    pixels = decode(tiff.upright if tiff else data, flags)
     if pixels is None:
         raise ImageError(
             f"got a {header.codec} of {len(data)} bytes that OpenCV cannot decode, "

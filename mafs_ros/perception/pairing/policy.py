@@ -80,6 +80,8 @@ class Pairing:
     slop_s: largest difference of the stamps in a pair, itself included.
     queue_size: messages of each camera that may wait.
     thermal_time_offset_s: added to thermal stamps for matching; messages are never changed.
+    pair_by: 'stamp', or 'arrival' for cameras without usable stamps: everything said of stamps
+    then holds for the times of arrival, the `received_ns` of what is added.
 
     What this adds to the synchroniser, which takes the nearest of those that are there:
     - A message is passed over where the next one of its camera is about to be much nearer. Else,
@@ -99,6 +101,7 @@ class Pairing:
         slop_s: float,
         queue_size: int = 10,
         thermal_time_offset_s: float = 0.0,
+        pair_by: str = "stamp",
         synchronizer: Any = ApproximateTimeSynchronizer,
     ) -> None:
         if queue_size < 1:
@@ -110,6 +113,7 @@ class Pairing:
         self._resets = 0
         self._last_restarted: int | None = None
         self._newest_offset_ms: float | None = None
+        self._pair_by = pair_by
         self.slop_s = slop_s
         self.thermal_time_offset_s = thermal_time_offset_s
 
@@ -150,6 +154,20 @@ class Pairing:
                 thermal.floor = None if thermal.floor is None else thermal.floor + change
 
     @property
+    def pair_by(self) -> str:
+        """'stamp' or 'arrival'; a change clears what waits."""
+        return self._pair_by
+
+    @pair_by.setter
+    def pair_by(self, pair_by: str) -> None:
+        with self._lock:
+            if pair_by != self._pair_by:
+                self._pair_by = pair_by
+                self.reset()
+                for camera in self._cameras:
+                    camera.gaps.clear()
+
+    @property
     def counters(self) -> PairingCounters:
         """A snapshot of all counters, which add up at any time."""
         with self._lock:
@@ -159,11 +177,11 @@ class Pairing:
             return PairingCounters(rgb, thermal, rgb.paired, self._resets, self._newest_offset_ms)
 
     def add_rgb(self, msg: Any) -> None:
-        """Take a message of the RGB camera; of it only header.stamp is read."""
+        """Take a message of the RGB camera; only header.stamp (or received_ns) is read."""
         self._add(0, msg)
 
     def add_thermal(self, msg: Any) -> None:
-        """Take a message of the thermal camera; of it only header.stamp is read."""
+        """Take a message of the thermal camera; only header.stamp (or received_ns) is read."""
         self._add(1, msg)
 
     def reset(self) -> None:
@@ -176,7 +194,9 @@ class Pairing:
         with self._lock:
             camera = self._cameras[index]
             camera.counters.received += 1
-            ns = nanoseconds(msg.header.stamp) + camera.shift_ns
+            by_arrival = self._pair_by == "arrival"
+            own = msg.received_ns if by_arrival else nanoseconds(msg.header.stamp)
+            ns = own + camera.shift_ns
             if self._went_back(camera, ns):
                 self._count_restart(index)
                 self._restart(index)
