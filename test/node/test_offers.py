@@ -14,6 +14,7 @@ from node_messages import header, rgb_image, thermal_message
 from node_process import Process
 from sensor_msgs.msg import CompressedImage, Image
 
+from mafs_ros.node.inputs import input_topic
 from mafs_ros.node.offers import COMPRESSED, IMAGE, why_silent
 
 
@@ -96,3 +97,19 @@ def graph(**topics: str) -> Any:
 )
 def test_why_silent(published: dict[str, str], topic: str, transport: str, said: str) -> None:
     assert said in why_silent(graph(**published), "rgb", topic, transport)
+
+
+@pytest.mark.parametrize(
+    ("transport", "remapped", "topic"),
+    [
+        ("raw", {}, "/cam/image"),
+        ("compressed", {}, "/cam/image/compressed"),
+        ("compressed_as_named", {}, "/cam/image"),
+        ("compressed", {"/cam/image": "/flir"}, "/flir/compressed"),
+        ("compressed", {"/cam/image/compressed": "/cam/jpeg"}, "/cam/jpeg"),
+    ],
+)
+def test_topic_subscribed(transport: str, remapped: dict[str, str], topic: str) -> None:
+    node: Any = SimpleNamespace(resolve_topic_name=lambda name: remapped.get(name, name))
+    values = {"rgb_topic": "/cam/image", "rgb_transport": transport}
+    assert input_topic(node, values, "rgb") == topic
