@@ -70,6 +70,13 @@ def test_a_tiff_that_opencv_cannot_read_names_its_type(file, capfd, dtype) -> No
     assert capfd.readouterr().err == ""
 
 
+def test_a_decoder_that_takes_no_notice_of_the_type_is_noticed(file, monkeypatch) -> None:
+    """As OpenCV 4.5, which ROS 2 Humble has, reads int32 as float32."""
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: counts(np.float32))
+    with pytest.raises(ImageFileError, match="TIFF of int32, which this OpenCV .* as float32"):
+        read_thermal(file(tiff(counts(np.int32)), "a.tif"))
+
+
 def test_a_tiff_of_12_bits_is_not_shifted(file) -> None:
     with pytest.raises(ImageFileError, match="TIFF of uint12, which is not read as it is stored"):
         read_thermal(file(tiff(counts(), bits=12, raw=bytes(12 * 24)), "a.tif"))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mafs_ros.images.codecs.header import JPEG_START, PNG_START, read_header
 from mafs_ros.images.codecs.opencv import decode
-from mafs_ros.images.codecs.tiff import is_tiff, read_tiff
+from mafs_ros.images.codecs.tiff import Tiff, is_tiff, read_tiff
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm", ".ppm", ".webp")
 ARRAY_SUFFIX = ".npy"
@@ -53,8 +53,8 @@ def decoded(data: bytes, path: Path | str, flags: int) -> NDArray[Any]:
             "as it is stored; save it as binary PGM (P5) or PNG"
         )
     if is_tiff(data):
-        data = _checked_tiff(data, path)
-    elif data.startswith((PNG_START, JPEG_START)):
+        return _decoded_tiff(data, path, flags)
+    if data.startswith((PNG_START, JPEG_START)):
         header = read_header(data)
         if header is None or not header.whole:
             raise _damaged(data, path)
@@ -71,8 +71,22 @@ def _damaged(data: bytes, path: Path | str) -> ImageFileError:
     )
 
 
-def _checked_tiff(data: bytes, path: Path | str) -> bytes:
-    """The TIFF as it is to be decoded; raises ImageFileError where OpenCV would change values."""
+def _decoded_tiff(data: bytes, path: Path | str, flags: int) -> NDArray[Any]:
+    tiff = _checked_tiff(data, path)
+    image = decode(tiff.upright, flags)
+    if image is None:
+        raise _damaged(data, path)
+    stored = "uint8" if tiff.palette or tiff.bits == 1 else tiff.type_name
+    if image.dtype.name != stored:
+        raise ImageFileError(
+            f"{path}: is a TIFF of {stored}, which this OpenCV ({cv2.__version__}) reads as "
+            f"{image.dtype}; save it as uint8, uint16 or float32"
+        )
+    return image
+
+
+def _checked_tiff(data: bytes, path: Path | str) -> Tiff:
+    """The TIFF's directory; raises ImageFileError where OpenCV would change values."""
     tiff = read_tiff(data)
     if tiff is None:
         raise _damaged(data, path)
@@ -88,7 +102,7 @@ def _checked_tiff(data: bytes, path: Path | str) -> bytes:
         )
     if tiff.pages > 1:
         _note_pages(Path(path).parent, Path(path).name, tiff.pages)
-    return tiff.upright
+    return tiff
 
 
 _noted: set[Path] = set()  # folders

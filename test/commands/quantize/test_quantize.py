@@ -311,7 +311,7 @@ def test_a_precision_that_the_cpu_lacks_is_one_line(weights: Path, monkeypatch) 
     ("options", "message"),
     [
         (["--data", "missing"], "there is no such folder or recording"),
-        (["--data", "DRIVE/rgb"], "expected a rosbag2, or a folder that holds the folders rgb"),
+        (["--data", "DRIVE/rgb"], "expected a rosbag2, or a folder of RGB images (rgb, vi, "),
         (["--data", "DRIVE", "--pairs", "0"], "--pairs: got 0, expected at least 1"),
         (["--data", "DRIVE", "--tolerance", "7"], "--tolerance: got 7, expected 0 to 1"),
         (["--data", "DRIVE", "--size", "640"], "expected WIDTHxHEIGHT such as 640x480"),
