@@ -267,8 +267,9 @@ class MafsNode(LifecycleNode):
         found = statuses(session, activity, now, stale_s, fault)
         for status in found:
             if status.name == "pairing" and status.level != OK:
-                self.warn("pairing", status.message)
+                kind = "pairing" if status.message.startswith("no pair") else "stamps"
+                self.warn(kind, status.message)  # neither keeps the other from the log
             elif status.name == "pairing" and fault is not None and not activity.doubt_said:
                 activity.doubt_said = True  # may be right: pairs come
-                self.warn("pairing", f"please check the stamps: {fault}")
+                self.warn("stamps", f"please check the stamps: {fault}")
         return found
