@@ -8,6 +8,7 @@ spins: its callbacks only pair messages and leave the newest pair in a mailbox. 
 Worker, turns pairs into images and publishes them.
 """
 
+import re
 import time
 from functools import partial
 from pathlib import Path
@@ -267,8 +268,9 @@ class MafsNode(LifecycleNode):
         found = statuses(session, activity, now, stale_s, fault)
         for status in found:
             if status.name == "pairing" and status.level != OK:
-                self.warn("pairing", status.message)
+                cause = re.sub(r"[\d.]", "", status.message)  # another cause is said at once
+                self.warn(cause, status.message)
             elif status.name == "pairing" and fault is not None and not activity.doubt_said:
                 activity.doubt_said = True  # may be right: pairs come
-                self.warn("pairing", f"please check the stamps: {fault}")
+                self.warn("stamps", f"please check the stamps: {fault}")
         return found
