@@ -190,13 +190,13 @@ def replayed(path: Path, tmp_path: Path, **settings: object) -> ReplayResult:
 def test_replay_names_wrong_stamps_and_what_it_advises_pairs(
     cases: Path, tmp_path: Path, case: str, words: str, pairs: int
 ) -> None:
-    (problem,) = explain(replayed(cases / case, tmp_path))
+    (problem,) = explain(replayed(cases / case, tmp_path), None)
     assert words in problem
     assert f"pairs {pairs} of {pairs}" in problem
     advice = dict(re.findall(r"-p (\w+):=(\S+)", problem))
     result = replayed(cases / case, tmp_path, **advice)
     assert result.pairs.count == pairs
-    assert explain(result) == []
+    assert explain(result, None) == []
 
 
 def test_quantize_says_why_nothing_pairs(cases: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def test_a_malicious_pickle_does_not_run(legacy: bool, tmp_path: Path, capsys) -
     out = tmp_path / "out.safetensors"
     assert main(["convert-checkpoint", str(path), str(out), "--classes", "mfnet"]) == 1
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "tensors only" in error
+    assert error.count("\n") == 1 and "no torch file of plain tensors" in error
     assert not proof.exists() and not out.exists()
 
 
@@ -80,7 +81,7 @@ def test_files_that_are_no_checkpoint(content: bytes, tmp_path: Path, capsys) ->
     path.write_bytes(content)
     assert main(["convert-checkpoint", str(path), str(tmp_path / "o"), "--classes", "fmb"]) == 1
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "broken.pth: cannot be read" in error
+    assert error.count("\n") == 1 and re.search("broken.pth: .*no torch file", error)
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path, capsys) -> None:

@@ -57,9 +57,8 @@ def test_images_of_a_new_size_are_perceived_while_its_engine_is_built(
     stamp += SECOND // 10
     bench.publish("rgb", image_message(rgb, "rgb8", stamp))
     bench.publish("thermal", image_message(thermal, "mono16", stamp))
-    bench.wait_for_stamp(stamp)
     for name in ("fused", "labels"):
-        message = bench.received[name][-1]
+        message = bench.wait_for_stamp(stamp, name)
         assert (message.height, message.width) == (rows, columns)
     process.wait_for_line(f"images are {columns}x{rows} now: .* at {WIDTH}x{HEIGHT} and resized")
     process.wait_for_line(f"engine ready for {columns}x{rows}")
