@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     weights = args.weights or default_weights()
     perception, table = build_perception(parameter_values(args), weights, default_cache_dir())
     engine = perception.engine
-    if engine.name == "openvino":
+    if engine.name == "openvino" and args.precision == "auto":
         from mafs_ros.engine.openvino.engine import OpenVinoEngine
         from mafs_ros.engine.openvino.rare_sizes import RareSizes
 

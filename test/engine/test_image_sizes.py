@@ -104,9 +104,12 @@ def test_a_size_that_cannot_be_compiled_stays_resized(caplog: pytest.LogCaptureF
     assert "cannot be prepared for 128x96 images" in caplog.text and "out of memory" in caplog.text
 
 
-def test_rare_sizes_run_in_eager_and_frequent_ones_are_compiled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_rare_sizes_run_in_eager_and_frequent_ones_are_compiled(
+    precision: str, tmp_path: Path
+) -> None:
     engine = create_engine(
-        "openvino", default_weights(), precision="fp32", cache_dir=tmp_path / "cache"
+        "openvino", default_weights(), precision=precision, cache_dir=tmp_path / "cache"
     )
     mixed = RareSizes(engine, default_weights())
     for number in range(3):
@@ -117,5 +120,5 @@ def test_rare_sizes_run_in_eager_and_frequent_ones_are_compiled(tmp_path: Path) 
     eager = [mixed(rgb, thermal) for _ in range(FEW - 1)][-1]
     compiled = mixed(rgb, thermal)
     assert list(tmp_path.rglob("graph.xml"))
-    assert np.abs(compiled[0].astype(int) - eager[0]).max() <= 1
-    assert (compiled[1] == eager[1]).mean() >= 0.999
+    assert np.abs(compiled[0].astype(int) - eager[0]).max() <= (1 if precision == "fp32" else 4)
+    assert (compiled[1] == eager[1]).mean() >= 0.99
