@@ -21,14 +21,6 @@ from mafs_ros.parameters.checks import check_together, complete
 from mafs_ros.parameters.file import read_settings
 
 
-@pytest.fixture
-def cases(shared_data: Path) -> Path:
-    found = shared_data.parent / "cases"
-    if not found.is_dir():
-        pytest.skip(f"needs the inputs that failed, and {found} does not exist")
-    return found
-
-
 def info(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
     code = main(["bag", "info", *map(str, words)])
     printed = capsys.readouterr()

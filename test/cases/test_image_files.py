@@ -26,14 +26,6 @@ from training.data.datasets import open_dataset
 COUNTS = (29122, 30915)  # in the thermal image that most cases were made of
 
 
-@pytest.fixture
-def cases(shared_data: Path) -> Path:
-    folder = shared_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"needs the inputs that failed, and {folder} does not exist")
-    return folder
-
-
 @pytest.mark.parametrize("name", ["exif3.jpg", "exif6.jpg"])
 def test_exif_orientation_turns_no_file(cases: Path, name: str) -> None:
     path = cases / "exif_orientation" / name

@@ -13,14 +13,6 @@ from mafs_ros.images.files.read import read_thermal
 from mafs_ros.perception.thermal import ThermalScaler
 
 
-@pytest.fixture
-def cases(shared_data: Path) -> Path:
-    folder = shared_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"needs the inputs that failed, and {folder} does not exist")
-    return folder
-
-
 def fuse(capsys: pytest.CaptureFixture, *arguments: object) -> list[str]:
     """Run `mafs fuse` with the backend that starts at once; the lines on stderr."""
     assert main(["fuse", *map(str, arguments), "--backend", "torch"]) == 0
