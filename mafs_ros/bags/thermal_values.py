@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafs_ros.base.remarks import Remarks
+from mafs_ros.parameters.table import TABLE
 from mafs_ros.perception.measured_pixels import MeasuredPixels
 
-PERCENTILES = (1.0, 99.8)  # of the node
+PERCENTILES = (
+    float(TABLE["thermal_percentile_low"].default),
+    float(TABLE["thermal_percentile_high"].default),
+)
 # 16-bit counts between these may be hundredths of a kelvin: -25 to 147 degrees Celsius.
 CENTIKELVIN = (24_800, 42_000)
 

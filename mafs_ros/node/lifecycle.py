@@ -149,7 +149,6 @@ class MafsNode(LifecycleNode):
                 LabelInfo or String, private(LABEL_INFO), LATCHED_QOS
             ),
             overlay_alpha=values["overlay_alpha"],
-            pair_by=values["pair_by"],
             facts={
                 "engine": engine.description,
                 "weights": str(weights),
@@ -182,7 +181,14 @@ class MafsNode(LifecycleNode):
             pair_by=values["pair_by"],
         )
         worker = Worker(
-            session, mailbox, rgb, thermal, self._warnings, self.get_logger(), self.get_clock()
+            session,
+            mailbox,
+            pairing,
+            rgb,
+            thermal,
+            self._warnings,
+            self.get_logger(),
+            self.get_clock(),
         )
         self._activity = Activity(rgb, thermal, pairing, pairs, mailbox, worker)
         worker.start()
@@ -230,7 +236,6 @@ class MafsNode(LifecycleNode):
             if any(name in changes for name in SCALER_PARAMETERS):
                 self._session.perception.scaler = scaler_from(values)
             self._session.overlay_alpha = values["overlay_alpha"]
-            self._session.pair_by = values["pair_by"]
         if self._activity is not None:
             self._activity.pairing.slop_s = values["slop_s"]
             self._activity.pairing.thermal_time_offset_s = values["thermal_time_offset_s"]

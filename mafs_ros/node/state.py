@@ -43,7 +43,6 @@ class Session:
     outputs: dict[str, Any]  # 'fused', 'labels', 'overlay' -> publisher
     label_info: Any
     overlay_alpha: float
-    pair_by: str
     facts: dict[str, Any]
 
 

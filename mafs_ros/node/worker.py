@@ -19,6 +19,7 @@ from mafs_ros.node.state import Arrival, Session, seconds
 from mafs_ros.node.warnings import Warnings
 from mafs_ros.perception.overlay import overlay
 from mafs_ros.perception.pairing.mailbox import Mailbox
+from mafs_ros.perception.pairing.policy import Pairing
 
 # Names of our threads.
 STARTER, WORKER = "mafs start", "mafs worker"
@@ -34,6 +35,7 @@ class Worker(threading.Thread):
         self,
         session: Session,
         mailbox: Mailbox,
+        pairing: Pairing,
         rgb: CameraHealth,
         thermal: CameraHealth,
         warnings: Warnings,
@@ -43,7 +45,7 @@ class Worker(threading.Thread):
         super().__init__(name=WORKER)
         self.frames = FrameHealth()
         self._session = session
-        self._mailbox = mailbox
+        self._mailbox, self._pairing = mailbox, pairing
         self._rgb, self._thermal = rgb, thermal
         self._warnings, self._logger, self._clock = warnings, logger, clock
 
@@ -76,7 +78,7 @@ class Worker(threading.Thread):
             self.frames.bad_image += 1
             return
         watch.lap("conversion")
-        taken = thermal.at if self._session.pair_by == "arrival" else seconds(thermal)
+        taken = thermal.at if self._pairing.pair_by == "arrival" else seconds(thermal)
         perceived = self._session.perception(rgb_image, thermal_image, taken)
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
