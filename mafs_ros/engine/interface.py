@@ -16,12 +16,14 @@ class Engine(ABC):
     """Turns batches of image pairs into fused images and label maps.
 
     name: backend name. description: one line for people. model_info: what the weights are.
+    soon_ready: sizes (height, width) that it takes a second or two to prepare for.
     One thread at a time may call an engine; another may `prepare` it for another size meanwhile.
     """
 
     name: str
     description: str
     model_info: ModelInfo
+    soon_ready: tuple[tuple[int, int], ...] = ()
 
     def __call__(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
         """Fuse and segment.

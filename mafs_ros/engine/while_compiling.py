@@ -14,14 +14,16 @@ from mafs_ros.engine.interface import Engine, Image
 
 log = logging.getLogger(__name__)
 COMPILER = "mafs compiler"  # name of the thread
+FIRST_WAIT_S = 2.0  # for the first size of all: enough where it is in the cache
 Size = tuple[int, int]  # height, width
 
 
 class WhileCompiling(Engine):
-    """Another engine, whose compilation frames wait for once: at the first size of all.
+    """Another engine, whose compilation no frame waits for where there is another way.
 
-    At every other new size a pair is resized to the size of the pair before and its results are
-    resized back, while a thread compiles. Batches of one.
+    At a new size a pair is resized to the size of the pair before and its results are resized
+    back, while a thread compiles. The first size of all has none before: where it is not ready in
+    FIRST_WAIT_S, a size that is soon ready stands in. Batches of one.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -32,6 +34,7 @@ class WhileCompiling(Engine):
         self._last: Size | None = None  # of the pair before
         self._failed: set[Size] = set()
         self._compiler: threading.Thread | None = None
+        self._lock = threading.Lock()
 
     def prepare(self, height: int, width: int) -> None:
         """Compile and warm up for a size, once; says so on the log."""
@@ -40,39 +43,47 @@ class WhileCompiling(Engine):
         log.info("preparing the engine for %dx%d images ...", width, height)
         start = time.monotonic()
         self._engine.prepare(height, width)
-        self._ready |= {(height, width)}
+        with self._lock:
+            self._ready |= {(height, width)}
         seconds = time.monotonic() - start
         log.info("engine ready for %dx%d images after %.1f s", width, height, seconds)
 
     def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
         size = rgb.shape[1], rgb.shape[2]
         if not self._ready:
-            self.prepare(*size)
+            self._prepare_first(size)
         if size in self._ready:
             self._last = size
             return self._engine(rgb, thermal)
         other = self._last or next(iter(self._ready))
-        self._compile(size, other)
+        if self._compile(size):
+            say_resized(size, other)
         return resized(self._engine, other, rgb, thermal)
 
     def close(self) -> None:
         self._engine.close()
 
-    def _compile(self, size: Size, other: Size) -> None:
+    def _prepare_first(self, size: Size) -> None:
+        """Prepare for the first size of all or, if that takes long, for one that is soon ready."""
+        stands_in = next(iter(self._engine.soon_ready), size)
+        if stands_in != size and self._compile(size) and self._compiler is not None:
+            self._compiler.join(FIRST_WAIT_S)
+        if self._ready:
+            return
+        self.prepare(*stands_in)
+        if stands_in != size and size not in self._failed:
+            say_resized(size, stands_in)
+
+    def _compile(self, size: Size) -> bool:
         """Start to compile for a size, unless that goes on already for one, or has failed."""
         busy = self._compiler is not None and self._compiler.is_alive()
         if busy or size in self._failed:
-            return
-        log.warning(
-            "images are %dx%d now: until the engine is ready for them they are perceived at "
-            "%dx%d and resized",
-            *reversed(size),
-            *reversed(other),
-        )
+            return False
         self._compiler = threading.Thread(
             target=self._prepare, args=size, name=COMPILER, daemon=True
         )
         self._compiler.start()
+        return True
 
     def _prepare(self, height: int, width: int) -> None:
         try:
@@ -85,6 +96,16 @@ class WhileCompiling(Engine):
                 height,
                 one_line(error),
             )
+
+
+def say_resized(size: Size, other: Size) -> None:
+    """Warn that pictures of a size are perceived at another one for now."""
+    log.warning(
+        "images are %dx%d now: until the engine is ready for them they are perceived at %dx%d "
+        "and resized",
+        *reversed(size),
+        *reversed(other),
+    )
 
 
 def resized(engine: Engine, size: Size, rgb: Image, thermal: Image) -> tuple[Image, Image]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mafs_ros.base.resources import default_weights
-from mafs_ros.engine import create_engine
+from mafs_ros.engine import create_engine, while_compiling
 from mafs_ros.engine.interface import Engine, Image
 from mafs_ros.engine.openvino.rare_sizes import FEW, RareSizes
 from mafs_ros.engine.while_compiling import WhileCompiling
@@ -31,6 +31,8 @@ class SlowToCompile(Engine):
         self.fails = False
 
     def prepare(self, height: int, width: int) -> None:
+        if (height, width) in self.soon_ready:
+            return
         self.compiling.set()
         assert self.may.wait(30)
         if self.fails:
@@ -88,6 +90,42 @@ def test_the_first_size_of_all_is_waited_for() -> None:
     steady = WhileCompiling(engine)
     steady(*pair(60, 80))
     assert engine.compiling.is_set() and engine.sizes == [(60, 80)]
+
+
+def test_for_a_first_size_that_takes_long_one_that_is_soon_ready_stands_in(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(while_compiling, "FIRST_WAIT_S", 0.01)
+    engine = SlowToCompile()
+    engine.soon_ready = ((64, 96),)
+    engine.may.clear()
+    steady = WhileCompiling(engine)
+    for _ in range(2):
+        fused, _ = steady(*pair(96, 128))
+        assert fused.shape == (1, 96, 128, 3)
+    assert engine.sizes == [(64, 96)] * 2
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "images are 128x96 now" in warning and "perceived at 96x64" in warning
+    thread = compiler()
+    assert thread is not None
+    engine.may.set()
+    thread.join(30)
+    steady(*pair(96, 128))
+    assert engine.sizes[-1] == (96, 128)
+
+
+def test_a_first_size_that_is_ready_at_once_is_waited_for() -> None:
+    engine = SlowToCompile()
+    engine.soon_ready = ((64, 96),)
+    steady = WhileCompiling(engine)
+    steady(*pair(60, 80))
+    assert engine.sizes[0] == (60, 80)
+
+
+def test_quantised_sizes_are_soon_ready() -> None:
+    engine = create_engine("openvino", default_weights(), precision="int8")
+    assert engine.soon_ready == ((480, 640),)
+    assert create_engine("openvino", default_weights(), precision="fp32").soon_ready == ()
 
 
 def test_a_size_that_cannot_be_compiled_stays_resized(caplog: pytest.LogCaptureFixture) -> None:

@@ -62,6 +62,9 @@ class OpenVinoEngine(Engine):
             )
         self._threads = threads
         self._checks = read_checks(weights) if precision in ("auto", "int8") else {}
+        self.soon_ready = tuple(  # a quantised model needs no conversion
+            size for size in self._checks if self.precision_at(size)[0] == "int8"
+        )
         self._requests: dict[Size, openvino.InferRequest] = {}
         device = self._core.get_property("CPU", "FULL_DEVICE_NAME")
         self.description = f"OpenVINO {VERSION} {self._describe_precision()} on {device}"
