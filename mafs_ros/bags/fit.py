@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafs_ros.bags.times import Stamped, Stamps, Times
-from mafs_ros.base.stamps import NS_PER_S
+from mafs_ros.base.stamps import LARGEST_OFFSET_S, LARGEST_QUEUE, NS_PER_S
 from mafs_ros.parameters.table import TABLE
 from mafs_ros.perception.pairing.counters import PairingCounters
 from mafs_ros.perception.pairing.policy import Pairing
@@ -21,8 +21,6 @@ DEFAULT_SLOP_S = float(TABLE["slop_s"].default)
 DEFAULT_QUEUE = int(TABLE["queue_size"].default)
 SMALLEST_SLOP_S = 0.01
 LARGEST_SLOP_S = float(TABLE["slop_s"].high or 0.0)
-LARGEST_OFFSET_S = float(TABLE["thermal_time_offset_s"].high or 0.0)
-LARGEST_QUEUE = int(TABLE["queue_size"].high or 0)
 
 
 @dataclass(frozen=True)

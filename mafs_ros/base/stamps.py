@@ -15,3 +15,6 @@ def nanoseconds(stamp: Any) -> int:
 
 # Stamps further than this from the node's clock are of another clock (boot time, a bag).
 FOREIGN_CLOCK_S = 60.0
+# The most that the parameters thermal_time_offset_s and queue_size may be.
+LARGEST_OFFSET_S = 86_400.0
+LARGEST_QUEUE = 1000

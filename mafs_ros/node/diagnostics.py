@@ -203,6 +203,7 @@ def perception_status(
     for name, samples in list(frames.steps_ms.items()):
         values[f"{name}_ms_median"] = number(samples.median)
         values[f"{name}_ms_p95"] = number(samples.p95)
+    values["image_warnings"] = "; ".join(tuple(frames.remarks)) or "none"
     return Status("perception", level, message, {**values, **facts})
 
 

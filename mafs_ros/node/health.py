@@ -82,7 +82,8 @@ class Throttle:
 class FrameHealth:
     """What became of the pairs that the worker took: each is counted once, when it is done.
 
-    subscribed: whether somebody listened to an output when the newest pair came.
+    remarks: the newest lines about the images. subscribed: whether somebody listened to an output
+    when the newest pair came.
     """
 
     published: int = 0
@@ -90,6 +91,7 @@ class FrameHealth:
     bad_image: int = 0
     not_subscribed: int = 0
     failure: str = ""
+    remarks: deque[str] = field(default_factory=lambda: deque(maxlen=8))
     subscribed: bool = True
     publications: Events = field(default_factory=Events)
     failures: Events = field(default_factory=Events)

@@ -83,6 +83,7 @@ class Worker(threading.Thread):
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
             self._logger.warning(remark)
+            self.frames.remarks.append(remark)
         if "fused" in wanted:
             wanted["fused"].publish(serialised_image(perceived.fused, "rgb8", rgb.header))
         if "labels" in wanted:

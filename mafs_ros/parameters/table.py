@@ -8,6 +8,7 @@ docs/parameters.md (`python -m mafs_ros.parameters markdown`).
 from dataclasses import dataclass
 
 from mafs_ros.base.backend_names import ALL_PRECISIONS, BACKENDS
+from mafs_ros.base.stamps import LARGEST_OFFSET_S, LARGEST_QUEUE
 
 Value = bool | int | float | str
 
@@ -110,15 +111,15 @@ PARAMETERS: tuple[Parameter, ...] = (
         10,
         "Images of each camera that may wait for their partner.",
         low=1,
-        high=1000,
+        high=LARGEST_QUEUE,
     ),
     Parameter(
         "thermal_time_offset_s",
         0.0,
         "Seconds added to the thermal stamps before pairing; for cameras that stamp late, "
         "negative. Published stamps are not changed: they are those of the RGB camera.",
-        low=-86400.0,
-        high=86400.0,
+        low=-LARGEST_OFFSET_S,
+        high=LARGEST_OFFSET_S,
         live=True,
     ),
     # thermal image

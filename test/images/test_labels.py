@@ -62,6 +62,7 @@ def test_ids_in_other_types(read, tmp_path) -> None:
     [
         (pillow(IDS, "JPEG", quality=100), "lossy format (JPEG or WebP)"),
         (pillow(IDS, "WEBP"), "lossy format (JPEG or WebP)"),
+        (pillow(IDS, "TIFF", compression="jpeg"), "lossy format (JPEG or WebP)"),
         (png(np.dstack([IDS, IDS, IDS // 2]), 2), "a picture in class colours"),
         (png(np.dstack([IDS, IDS, IDS // 2, IDS]), 6), "a picture in class colours"),
         (tiff(IDS.astype(np.float32) + 0.5), "ids with fractions or NaN"),

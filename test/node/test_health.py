@@ -127,6 +127,7 @@ def test_perception_counts_add_up() -> None:
     for now in (1.0, 1.1, 1.2):
         frames.publish(now, latency_ms=40.0, age_ms=60.0, steps_ms={"engine": 30.0})
     frames.fail(1.3, "thermal scaling as_is takes 8-bit images")
+    frames.remarks.append("the shapes of the images differ")
     mailbox = Mailbox()
     for _ in range(8):
         mailbox.put("pair")
@@ -152,6 +153,7 @@ def test_perception_counts_add_up() -> None:
     assert values["waiting"] == values["in_progress"] == 1
     assert values["engine_ms_median"] == "30.00" and values["latency_ms_p95"] == "40.00"
     assert values["engine"] == "openvino"
+    assert values["image_warnings"] == "the shapes of the images differ"
     assert status.level == diagnostics.WARN and "as_is" in status.message
 
 

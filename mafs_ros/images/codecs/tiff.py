@@ -8,9 +8,11 @@ from typing import NamedTuple
 from mafs_ros.images.codecs.header import Header
 
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # unsigned integers of 8, 16, 32, 64 bits
-_WIDTH, _HEIGHT, _SUBFILE, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 254, 258, 262, 274
+_WIDTH, _HEIGHT, _SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 254, 258, 259, 262
+_ORIENTATION = 274
 _SAMPLES, _EXTRA, _FORMAT = 277, 338, 339
 _PALETTE = 3
+_JPEG = (6, 7, 34892)  # compressions: old and new JPEG, lossy JPEG of DNG
 _NUMBERS = {1: "uint", 2: "int", 3: "float"}
 
 
@@ -18,7 +20,7 @@ class Tiff(NamedTuple):
     """What the first page says of itself, and the file as it is to be decoded.
 
     height, width: 0 where it does not say. type_name: of a sample, such as uint16. samples: of a
-    pixel. pages: those of full resolution.
+    pixel. is_jpeg: compressed so. pages: those of full resolution.
     upright: the data, without an order to turn the image or to multiply it by its alpha.
     """
 
@@ -28,6 +30,7 @@ class Tiff(NamedTuple):
     type_name: str
     samples: int
     palette: bool
+    is_jpeg: bool
     pages: int
     upright: bytes
 
@@ -65,6 +68,7 @@ def read_tiff(data: bytes) -> Tiff | None:
         f"{number}{bits}",
         samples,
         _value(first, _PHOTOMETRIC, 1) == _PALETTE,
+        _value(first, _COMPRESSION, 1) in _JPEG,
         1 + sum(not _value(page, _SUBFILE, 0) & 1 for page in pages[1:]),
         bytes(upright),
     )

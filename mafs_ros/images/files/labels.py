@@ -20,7 +20,7 @@ def label_ids(data: bytes, path: Path | str) -> NDArray[np.uint8]:
     path: for messages. Raises ImageFileError: not an image, one of a lossy format, class colours
     instead of ids, ids that are no whole numbers from 0 to 255.
     """
-    if data.startswith(JPEG_START) or (data[:4] == b"RIFF" and data[12:16] == b"VP8 "):
+    if _is_lossy(data):
         raise ImageFileError(
             f"{path}: got labels in a lossy format (JPEG or WebP), which makes up ids at every "
             "edge; save them as PNG from the source they were made from"
@@ -39,6 +39,12 @@ def label_ids(data: bytes, path: Path | str) -> NDArray[np.uint8]:
             )
         ids = ids[:, :, 0]
     return _as_ids(ids, path)
+
+
+def _is_lossy(data: bytes) -> bool:
+    tiff = read_tiff(data)
+    is_webp = data[:4] == b"RIFF" and data[12:16] == b"VP8 "
+    return is_webp or data.startswith(JPEG_START) or (tiff is not None and tiff.is_jpeg)
 
 
 def _as_ids(ids: NDArray[Any], path: Path | str) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.base.stamps import NS_PER_S
+from mafs_ros.base.stamps import LARGEST_OFFSET_S, LARGEST_QUEUE, NS_PER_S
 
 Integers = NDArray[np.int64]
 FEWEST = 3  # images of a camera that are judged
@@ -23,8 +23,6 @@ OTHER_CLOCK_S = 10.0  # no image takes that long from its camera to here
 BOOT_S = 3.2e8  # stamps before 1980 count from a start, not from 1970
 TAI_S, GPS_S = 37, 18  # ahead of UTC since 2017
 ZONE_S, MOST_QUARTERS = 900, 56  # time zones are whole quarters of an hour, up to 14 h
-LARGEST_OFFSET_S = 86_400.0  # of thermal_time_offset_s
-LARGEST_QUEUE = 1000  # of queue_size
 JUMP_S = 1.0
 BY_ARRIVAL = {"pair_by": "arrival"}
 UNITS = {-3: "microseconds", -6: "milliseconds", -9: "seconds"}  # taken for nanoseconds
