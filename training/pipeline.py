@@ -3,9 +3,10 @@
     python -m training.pipeline --recipe street_lite --data street_rgbt=DIR --out RUN
 
 runs stage 1, `fusion` (where the recipe has that section: the network that makes the teacher's
-images), the teacher, stage 2 and the evaluation, each in its folder RUN/STAGE, and writes
-RUN/model.safetensors, scores.json, model_card.md, pictures.png and recipe.yaml. After a break
---resume goes on where it was; stages that are done are skipped.
+images), the teacher, stage 2, `finish` (a section likewise: stage 2 goes on with another augmentation)
+and the evaluation, each in its folder RUN/STAGE, and writes RUN/model.safetensors, scores.json,
+model_card.md, pictures.png and recipe.yaml. After a break --resume goes on where it was; stages that
+are done are skipped.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from training import stage1, stage2, teacher
 from training.loop.checkpoint import CHECKPOINT, read_checkpoint
 from training.loop.progress import Progress
 from training.recipes.options import make_parser, run_training
-from training.recipes.recipe import LossWeights, Optimisation, Recipe, Stage2
+from training.recipes.recipe import Finish, LossWeights, Optimisation, Recipe, Stage2
 from training.scoring.final_scores import open_data
 from training.scoring.model_card import StageReport, recipe_yaml
 from training.scoring.results import MODEL, write_results
 from training.start.first_weights import ALGORITHM_1
 from training.teachers import file
 
-STAGES = ("stage1", "fusion", "teacher", "stage2")  # their folders
+STAGES = ("stage1", "fusion", "teacher", "stage2", "finish")  # their folders
 SHOWN_SCORES = ("hidden_error", "VIF", "Qabf", "mIoU")  # of a stage, in the model card
 
 
@@ -65,8 +66,12 @@ def stages_of(recipe: Recipe, out: Path) -> list[Stage]:
     if distils:
         stages.append(Stage("teacher", "teacher", recipe, partial(teacher.train, fusion=fuser)))
         taught = out / "teacher" / file.FILE
-    last = partial(stage2.train, start=start, teacher=taught)
-    return [*stages, Stage("stage2", "stage2", recipe, last)]
+    joint = partial(stage2.train, start=start, teacher=taught)
+    stages.append(Stage("stage2", "stage2", recipe, joint))
+    if recipe.finish is not None:
+        own = partial(stage2.train, start=out / "stage2" / MODEL, teacher=taught)
+        stages.append(Stage("finish", "stage2", finishing(recipe, recipe.finish), own))
+    return stages
 
 
 def fusion_alone(recipe: Recipe, plan: Optimisation) -> Recipe:
@@ -83,6 +88,13 @@ def fusion_alone(recipe: Recipe, plan: Optimisation) -> Recipe:
     )
     network = {**recipe.network, "segmentation": False}
     return dataclasses.replace(recipe, network=network, stage2=stage)
+
+
+def finishing(recipe: Recipe, finish: Finish) -> Recipe:
+    """The recipe of a stage 2 that goes on from its own weights, see `Finish`."""
+    weights = dataclasses.replace(recipe.stage2.weights, **dict.fromkeys(stage2.AUXILIARY, 0.0))
+    stage = dataclasses.replace(recipe.stage2, optimisation=finish.optimisation, weights=weights)
+    return dataclasses.replace(recipe, augmentation=finish.augmentation, stage2=stage)
 
 
 # Before the start.
@@ -182,9 +194,11 @@ def takes(recipe: Recipe, name: str, stages: Sequence[str]) -> str:
         of = {"fused": f" of {'fusion' if 'fusion' in stages else 'stage1'}"}
         seen = recipe.teacher.images
         return f"{weights(recipe.teacher.encoder_weights)}; sees {seen} images{of.get(seen, '')}"
-    if name != "stage1" and "stage1" in stages:
+    if name == "finish":
+        begins = "all of stage2"
+    elif name != "stage1" and "stage1" in stages:
         begins += f"; {', '.join(ALGORITHM_1)} of stage1"
-    if name == "stage2" and "teacher" in stages:
+    if name in ("stage2", "finish") and "teacher" in stages:
         begins += "; distils from teacher"
     return begins
 

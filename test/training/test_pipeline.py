@@ -20,7 +20,7 @@ from training.loop.progress import Progress, duration
 from training.recipes.recipe import load_recipe
 from training.scoring import final_scores
 
-STAGES = ("stage1", "fusion", "teacher", "stage2")
+STAGES = ("stage1", "fusion", "teacher", "stage2", "finish")
 TESTS = ("street_rgbt test", "fusion_pairs roadscene_test")
 RECIPE = """
 classes: street
@@ -28,7 +28,7 @@ train: [{kind: street_rgbt}, {kind: fusion_pairs, split: roadscene_train}]
 evaluation: [{kind: street_rgbt, split: val}]
 tests: [{kind: street_rgbt, split: test}, {kind: fusion_pairs, split: roadscene_test}]
 network: {preset: mafs-lite}
-augmentation: {crop: 64}
+augmentation: &augmentation {crop: 64}
 workers: 0
 about: Two pairs of each split, drawn by the test.
 licence: No use but this test.
@@ -38,6 +38,7 @@ stage1:
 fusion: {optimisation: *tiny}
 teacher: {name: segnext-t, optimisation: *tiny}
 stage2: {optimisation: *tiny, distillation: release}
+finish: {optimisation: *tiny, augmentation: {<<: *augmentation, flips: [none]}}
 """
 
 
@@ -281,11 +282,14 @@ def test_a_run_goes_on_in_the_stage_that_was_cut(
     ("overrides", "names"),
     [
         ([], STAGES),
-        (["fusion=null"], ("stage1", "teacher", "stage2")),
-        (["teacher.images=visible"], ("stage1", "teacher", "stage2")),
-        (["stage2.distillation=none"], ("stage1", "stage2")),
-        (["network.segmentation=false", "stage2.distillation=none"], ("stage1", "stage2")),
-        (["network.fusion=false", "stage2.distillation=none"], ("stage2",)),
+        (["fusion=null", "finish=null"], ("stage1", "teacher", "stage2")),
+        (["teacher.images=visible"], ("stage1", "teacher", "stage2", "finish")),
+        (["stage2.distillation=none"], ("stage1", "stage2", "finish")),
+        (
+            ["network.segmentation=false", "stage2.distillation=none"],
+            ("stage1", "stage2", "finish"),
+        ),
+        (["network.fusion=false", "stage2.distillation=none"], ("stage2", "finish")),
     ],
 )
 def test_stages_are_those_that_the_recipe_has_a_use_for(
@@ -299,6 +303,15 @@ def test_the_fusion_stage_only_fuses(recipe_file: Path) -> None:
     recipe = pipeline.stages_of(load_recipe(recipe_file), Path("run"))[1].recipe
     assert recipe.stage2.optimisation.steps == 20 and recipe.stage2.balancing == "equal"
     assert recipe.build_network().segmentation_decoder is None
+
+
+def test_the_last_stage_goes_on_from_stage_2(recipe_file: Path) -> None:
+    stage = pipeline.stages_of(load_recipe(recipe_file), Path("run"))[-1]
+    assert stage.train.keywords["start"] == Path("run/stage2/model.safetensors")
+    assert stage.recipe.augmentation.flips == ("none",)
+    weights = stage.recipe.stage2.weights
+    assert weights.semantic == weights.binary == weights.boundary == 0
+    assert weights.segmentation == weights.distillation == 1
 
 
 def test_time_left_is_by_the_rate_of_each_stage(capsys: pytest.CaptureFixture[str]) -> None:

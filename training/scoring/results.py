@@ -33,12 +33,12 @@ MODEL = "model.safetensors"
 def write_results(
     recipe: Recipe, data: Sequence[UsedData], stages: Sequence[StageReport], out: Path
 ) -> dict[str, dict[str, float]]:
-    """Score the network of stage 2 and write all that lies in the folder of the run at the end.
+    """Score the network of the last stage and write what lies in the folder of the run at the end.
 
     The model file comes last, so that a run which has it is complete. Returns the scores of each
     test source. Raises ValueError or OSError.
     """
-    trained = out / "stage2" / MODEL
+    trained = out / stages[-1].name / MODEL
     model_hash = file_hash(trained)
     network, info = load_weights(trained)
     scored = for_scoring(network)

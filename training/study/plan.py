@@ -25,7 +25,7 @@ Stage = Literal["stage1", "teacher", "stage2"]
 STAGES: tuple[Stage, ...] = typing.get_args(Stage)
 FILES = {"stage1": "model.safetensors", "teacher": "teacher.safetensors"}
 # Settings that change no number of a run.
-NO_MATTER = ("workers", "cache", "about", "licence", "tests", "fusion")
+NO_MATTER = ("workers", "cache", "about", "licence", "tests", "fusion", "finish")
 NO_MATTER_OF_PLAN = ("evaluate_every", "checkpoint_every", "best")
 # Fields of the network that stage 1, which has no segmentation, does not read.
 SEGMENTATION_FIELDS = (
