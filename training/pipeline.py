@@ -3,7 +3,7 @@
     python -m training.pipeline --recipe street_lite --data street_rgbt=DIR --out RUN
 
 runs stage 1, `fusion` (where the recipe has that section: the network that makes the teacher's
-images), the teacher, stage 2, `finish` (a section likewise: stage 2 goes on with an augmentation of
+images), the teacher, stage 2, `finish` (a section too: stage 2 goes on with an augmentation of
 its own) and the evaluation, each in its folder RUN/STAGE, and writes RUN/model.safetensors,
 scores.json, model_card.md, pictures.png and recipe.yaml. After a break --resume goes on where it
 was; stages that are done are skipped.
