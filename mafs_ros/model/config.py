@@ -132,7 +132,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "inn_units": 1,
         "inn_skip": 0,
         "detail_skip": True,
-        "linear_output": True,
+        "blend": True,
         "segmentation_width": 32,
         "norm_groups": 0,
         "mst_batch_norm": True,

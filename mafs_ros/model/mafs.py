@@ -47,8 +47,9 @@ class Mafs(nn.Module):
         self.segmentation_decoder = SegmentationDecoder(config) if config.segmentation else None
 
     def forward(self, visible: Tensor, infrared: Tensor) -> MafsOutput:
-        encoded = self._encode(visible, infrared)
         height, width = visible.shape[-2:]
+        visible, infrared = _padded(visible, infrared)
+        encoded = self.encoder(visible, infrared)
         logits = None
         auxiliary: tuple[Tensor, ...] = ()
         if self.segmentation_decoder is not None:
@@ -65,24 +66,19 @@ class Mafs(nn.Module):
 
         Raises ValueError for a network that lacks one of the tasks.
         """
-        encoded = self._encode(visible, infrared)
+        height, width = visible.shape[-2:]
+        visible, infrared = _padded(visible, infrared)
+        encoded = self.encoder(visible, infrared)
         fused = self._fuse(encoded, visible, infrared)
         if fused is None or self.segmentation_decoder is None:
             raise ValueError("predict needs a network with both fusion and segmentation")
         ids = self.segmentation_decoder.class_ids(encoded.shallow, encoded.deep)
-        height, width = visible.shape[-2:]
         return fused[..., :height, :width], ids[..., :height, :width]
-
-    def _encode(self, visible: Tensor, infrared: Tensor) -> Encoded:
-        _check(visible, infrared)
-        return self.encoder(pad_to_multiple(visible), pad_to_multiple(infrared[:, :1]))
 
     def _fuse(self, encoded: Encoded, visible: Tensor, infrared: Tensor) -> Tensor | None:
         if self.fusion_decoder is None or encoded.fusion is None:
             return None
-        images = None
-        if self.config.blend:
-            images = luminance(pad_to_multiple(visible)), pad_to_multiple(infrared[:, :1])
+        images = (luminance(visible), infrared) if self.config.blend else None
         return self.fusion_decoder(encoded.fusion, encoded.detail, images)
 
 
@@ -107,6 +103,12 @@ def luminance(rgb: Tensor) -> Tensor:
     """Luminance [B, 1, H, W] of rgb [B, 3, H, W] in any one range: 0.299 R + 0.587 G + 0.114 B."""
     red, green, blue = rgb.split(1, 1)
     return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def _padded(visible: Tensor, infrared: Tensor) -> tuple[Tensor, Tensor]:
+    """Both images at a size that the network halves five times, infrared [B, 1, H, W]."""
+    _check(visible, infrared)
+    return pad_to_multiple(visible), pad_to_multiple(infrared[:, :1])
 
 
 def _check(visible: Tensor, infrared: Tensor) -> None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from mafs_ros.model.mafs import Mafs
 
-FORMAT = 1
+FORMAT = 2
+# What the presets of format 1 had otherwise: a file says only what differs from its preset.
+FORMAT_1: dict[str, dict[str, Any]] = {"mafs-lite": {"blend": False, "linear_output": True}}
 MAX_HEADER_BYTES = 16 << 20
 
 
@@ -144,12 +146,15 @@ def _parse_info(path: Path, metadata: dict[str, str]) -> ModelInfo:
         raise WeightsError(
             f"{path}: no mafs description in its metadata, so it is not one of our model files"
         )
-    if metadata.get("format") != str(FORMAT):
+    if metadata.get("format") not in ("1", "2"):
         raise WeightsError(
-            f"{path}: model file format {metadata.get('format')}, this version reads {FORMAT}"
+            f"{path}: model file format {metadata.get('format')}, this version reads 1 and 2"
         )
     try:
         info = ModelInfo(**json.loads(metadata["mafs"]))
+        if metadata["format"] == "1":
+            config = {**FORMAT_1.get(info.preset, {}), **info.config}
+            info = dataclasses.replace(info, config=config)
         classes = info.class_table["classes"]
     except (TypeError, ValueError, KeyError) as error:
         raise WeightsError(f"{path}: its description is incomplete: {error}") from error

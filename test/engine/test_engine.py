@@ -72,11 +72,13 @@ def test_the_papers_network_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (labels == other_labels).mean() >= 0.999
 
 
-def test_a_blending_network_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Whatever the arithmetic: its weight and residual are of the blend's fp32."""
+@pytest.mark.parametrize(
+    "config", [{}, {"blend": False, "linear_output": True}, {"blend": False}], ids=str
+)
+def test_untrained_networks_give_the_same_bytes(config: dict[str, bool], tmp_path: Path) -> None:
+    """With a blend, with an unbounded luminance as 0.1.0 had, and with the paper's tanh."""
     torch.manual_seed(0)
-    config = {"blend": True, "linear_output": False}
-    weights = tmp_path / "blend.safetensors"
+    weights = tmp_path / "untrained.safetensors"
     save_weights(
         weights, build_model("mafs-lite", 4, **config), ModelInfo("mafs-lite", config, TABLE)
     )
@@ -318,7 +320,7 @@ def test_a_picture_is_taken_apart_as_bytes(small_graph: openvino.Model) -> None:
         if operation.get_type_name() in SPLITS
         and list(operation.get_input_shape(0)) == [1, 3, 32, 64]
     ]
-    (split,) = splits
+    (split,) = splits  # for the published picture and for the luminance that is blended
     assert split.get_input_element_type(0) == openvino.Type.u8
     transpose = split.input_value(0).get_node()
     assert transpose.input_value(0).get_node().get_friendly_name() == "rgb"

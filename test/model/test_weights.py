@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from mafs_ros.base.resources import default_weights
 from mafs_ros.model import Mafs, build_model
@@ -43,6 +44,21 @@ def test_round_trip(file: Path, network: Mafs) -> None:
     assert torch.equal(theirs.logits, ours.logits)
     assert torch.equal(theirs.fused, ours.fused)
     assert ours.aux == ()
+
+
+def test_files_of_format_1_are_what_they_were(tmp_path: Path) -> None:
+    """0.1.0's light network had no blend, which its files do not say."""
+    torch.manual_seed(0)
+    old = build_model("mafs-lite", 4, blend=False, linear_output=True).eval()
+    path = tmp_path / "old.safetensors"
+    save_weights(path, old, INFO)
+    tensors = load_file(path)
+    save_file(tensors, path, {"format": "1", "mafs": json.dumps(asdict(INFO))})
+    loaded, info = load_weights(path)
+    assert info.config == {"blend": False, "linear_output": True}
+    images = torch.rand(1, 3, 32, 64), torch.rand(1, 1, 32, 64)
+    with torch.no_grad():
+        assert torch.equal(old(*images).fused, loaded(*images).fused)
 
 
 def test_nothing_is_left_beside_the_file(file: Path) -> None:
@@ -104,7 +120,7 @@ def broken(tmp_path: Path, kind: str, file: Path) -> Path:
         ("empty", "not a safetensors file"),
         ("truncated", "damaged or truncated"),
         ("plain", "no mafs description"),
-        ("format", "format 99, this version reads 1"),
+        ("format", "format 99, this version reads 1 and 2"),
         ("incomplete", "description is incomplete"),
         ("preset", "unknown preset 'mafs-huge'"),
         ("entries", r"entries do not fit its network: missing: .*; and \d+ more"),
