@@ -118,7 +118,7 @@ def test_the_model_file_knows_its_stages_and_scores(runs: tuple[Path, Path, int]
     whole, *_ = runs
     info = read_info(whole / "model.safetensors")
     assert info.training["stages"] == dict.fromkeys(STAGES, {"steps": 20, "batch": 2})
-    assert info.training["start"] == "stage1/model.safetensors"
+    assert info.training["start"] == "stage2/model.safetensors"
     assert tuple(info.training["scored_on"]) == tuple(info.scores) == TESTS
     assert info.scores[TESTS[0]].keys() >= {"EN", "VIF", "Qabf", "mIoU", "IoU_person"}
     assert "mIoU" not in info.scores[TESTS[1]]  # no labels
@@ -168,6 +168,7 @@ def test_the_model_card_has_every_part(runs: tuple[Path, Path, int]) -> None:
         "fusion": algorithm,
         "teacher": "random weights; sees fused images of fusion",
         "stage2": f"{algorithm}; distils from teacher",
+        "finish": "all of stage2; distils from teacher",
     }
     for name in TESTS:
         section = card.split(f"\n### {name}\n")[1].split("\n#")[0]
@@ -203,7 +204,7 @@ def test_a_cut_evaluation_goes_on(
     for name in written:
         (out / name).unlink()
     before = [path.stat().st_mtime_ns for path in (kept, *out.glob(f"*/{CHECKPOINT}"))]
-    assert len(before) == 5
+    assert len(before) == 1 + len(STAGES)
     scores = run_again(recipe_file, folders, out)
     after = [path.stat().st_mtime_ns for path in (kept, *out.glob(f"*/{CHECKPOINT}"))]
     assert before == after and missing.exists() and tuple(scores) == TESTS
@@ -224,7 +225,7 @@ def test_a_cut_evaluation_goes_on(
             ["stage1.optimisation.steps=30"],
             "stage1: has 20 steps, but the recipe asks for 30, and .*fusion goes on from there",
         ),
-        (["stage2.optimisation.steps=10"], "stage2: has 20 steps, but the recipe asks for 10;"),
+        (["finish.optimisation.steps=10"], "finish: has 20 steps, but the recipe asks for 10;"),
         (
             ["tests=[{kind: street_rgbt, split: val}]"],
             "2 of the 2 pairs of street_rgbt val are in evaluation too",
