@@ -65,8 +65,9 @@ def calibrate(
     """
     chosen = choose_frames(frames)
     some = [chosen[i] for i in _spread(len(chosen), SEARCHED)]
-    coarse = coarse_search(some, searched_ratios(ratio), step=step)
-    _check_evidence(some, coarse)
+    ratios = searched_ratios(ratio)
+    coarse = coarse_search(some, ratios, step=step)
+    _check_evidence(some, coarse, ratios)
     step()
     half = len(chosen) // 2
     halves = (
@@ -114,7 +115,7 @@ def steps(ratio: float | None) -> int:
     return len(searched_ratios(ratio)) + 3
 
 
-def _check_evidence(frames: Sequence[Frame], coarse: Coarse) -> None:
+def _check_evidence(frames: Sequence[Frame], coarse: Coarse, ratios: Sequence[float]) -> None:
     if coarse.evidence >= SURE:
         return
     what_to_do, _, evidence = best_turn(frames)
@@ -126,7 +127,7 @@ def _check_evidence(frames: Sequence[Frame], coarse: Coarse) -> None:
         )
     if coarse.evidence >= LEAST_EVIDENCE:
         return
-    wide = coarse_search(frames, least_overlap=SMALL_OVERLAP)
+    wide = coarse_search(frames, ratios, least_overlap=SMALL_OVERLAP)
     if wide.evidence >= LEAST_EVIDENCE:
         shared = overlap(wide.all.homography, _size(frames[0].thermal), _size(frames[0].rgb))[1]
         raise CalibrationError(

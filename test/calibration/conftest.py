@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import calibration_rig as rig
 import pytest
-import rig
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import calibration_rig as rig
 import pytest
-import rig
 
 from mafs_ros.calibration.calibrate import calibrate, steps
-from mafs_ros.calibration.coarse import coarse_search
+from mafs_ros.calibration.coarse import RATIOS, ROTATIONS, coarse_search
 from mafs_ros.calibration.file import registration_text
 from mafs_ros.calibration.frames import Frame, reduced
 from mafs_ros.calibration.geometry import mean_distance
@@ -34,7 +34,7 @@ def test_a_known_homography_is_found(found):
 
 
 def test_nothing_need_be_known_of_the_views(frames):
-    peak = coarse_search(frames[::2]).all
+    peak = coarse_search(frames[::3], RATIOS[::2], ROTATIONS[::2]).all
     assert 0.7 < peak.ratio < 0.9
     assert abs(peak.degrees - 2) <= 2
     assert error(peak.homography) < 8

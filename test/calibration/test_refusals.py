@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import calibration_rig as rig
 import cv2
 import numpy as np
 import pytest
-import rig
 
 from mafs_ros.calibration import calibrate as calibration
 from mafs_ros.calibration import turned
@@ -16,9 +16,10 @@ from mafs_ros.calibration.errors import CalibrationError
 
 @pytest.fixture(autouse=True)
 def few_ratios(monkeypatch):
-    """The true ratio of the views and two others: the search is long, and tested elsewhere."""
-    monkeypatch.setattr(turned, "RATIOS", (0.7, 0.8, 0.9))
-    monkeypatch.setattr(calibration, "RATIOS", (0.7, 0.8, 0.9))
+    """Two ratios of the views, the true one among them: the search of all is tested elsewhere."""
+    monkeypatch.setattr(turned, "RATIOS", (0.65, rig.RATIO))
+    monkeypatch.setattr(turned, "MOST_FRAMES", 8)
+    monkeypatch.setattr(calibration, "RATIOS", (0.65, rig.RATIO))
 
 
 def thermal_changed(frames, change):
@@ -87,10 +88,12 @@ def test_pairs_of_wrong_moments(frames):
     assert "do their stamps belong together" in refused(mixed)
 
 
-def test_cameras_that_hardly_overlap(pairs):
-    """The two cameras of a wide scene, which share a fifth of it."""
-    left = [(rgb[:, :180], thermal[:, 140:]) for rgb, thermal in pairs]
-    assert "the cameras share only about" in refused(rig.frames_of(left))
+def test_cameras_that_hardly_overlap(pairs, monkeypatch):
+    """The left and the right part of a wide scene, which share a quarter."""
+    apart = [(rgb[:, :180], thermal[:, 135:315]) for rgb, thermal in pairs]
+    monkeypatch.setattr(calibration, "RATIOS", (1.0, 1.1))
+    monkeypatch.setattr(turned, "RATIOS", (1.0,))
+    assert "the cameras share only about" in refused(rig.frames_of(apart))
 
 
 def test_a_camera_that_moved_on_the_way(pairs):
