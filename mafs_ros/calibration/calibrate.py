@@ -71,8 +71,8 @@ def calibrate(
     step()
     half = len(chosen) // 2
     halves = (
-        refine(chosen[:half], coarse.all.homography),
-        refine(chosen[half:], coarse.all.homography),
+        refine(chosen[:half], coarse.halves[0].homography),
+        refine(chosen[half:], coarse.halves[1].homography),
     )
     step()
     homography = refine(chosen, coarse.all.homography)

@@ -39,7 +39,7 @@ class Peak:
 
 @dataclass(frozen=True)
 class Coarse:
-    """What was found with all frames, with every second of them, with the others, and by chance.
+    """What was found with all frames, with the first and the last half of them, and by chance.
 
     chance: the best with every RGB image put to the thermal image of another moment.
     """
@@ -116,7 +116,7 @@ class _Search:
     def peaks(self, degrees: float) -> list[tuple[float, Matrix]]:
         """(score, homography from thermal to RGB pixels of these edges) at the best shift.
 
-        Of all frames, those with even and those with odd numbers, and frames out of step.
+        Of all frames, of the first half, of the last half, and of frames out of step.
         """
         turn = self._turn(degrees)
         canvas = self.canvas[::-1]
@@ -158,7 +158,8 @@ class _Search:
         chance = np.zeros_like(spectra[0])
         count = len(spectra)
         for number, spectrum in enumerate(spectra):
-            halves[number % 2] += cv2.mulSpectrums(spectrum, self.spectra[number], 0, conjB=True)
+            half = halves[2 * number >= count]
+            half += cv2.mulSpectrums(spectrum, self.spectra[number], 0, conjB=True)
             other = self.spectra[(number + (count + 1) // 2) % count]
             chance += cv2.mulSpectrums(spectrum, other, 0, conjB=True)
         cos, sin = np.cos(2 * np.deg2rad(degrees)), np.sin(2 * np.deg2rad(degrees))

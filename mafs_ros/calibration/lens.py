@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -29,14 +30,14 @@ class Lens:
 
     def undistorted(self, image: NDArray[Any]) -> NDArray[Any]:
         """The image as a lens without distortion would give it, on the same k; black outside."""
-        size, eye = self.size[::-1], np.eye(3)
-        make = (
-            cv2.fisheye.initUndistortRectifyMap
-            if self.model == "equidistant"
-            else cv2.initUndistortRectifyMap
-        )
-        maps = make(self.k, np.array(self.d), eye, self.k, size, cv2.CV_16SC2)
-        return np.asarray(cv2.remap(image, *maps, cv2.INTER_LINEAR))
+        return np.asarray(cv2.remap(image, *self._maps, cv2.INTER_LINEAR))
+
+    @cached_property
+    def _maps(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        fisheye = self.model == "equidistant"
+        make = cv2.fisheye.initUndistortRectifyMap if fisheye else cv2.initUndistortRectifyMap
+        size = self.size[::-1]
+        return make(self.k, np.array(self.d), np.eye(3), self.k, size, cv2.CV_16SC2)
 
     def distorted(self, points: Points) -> Points:
         """Where pixels [N, 2] of the undistorted image lie in the image as it comes."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import calibration_rig as rig
+import numpy as np
 import pytest
 
 from mafs_ros.calibration.calibrate import calibrate, steps

@@ -170,6 +170,17 @@ def test_info_proposes_parameters_that_fit(tmp_path, capsys):
     assert '# thermal_unit: "kelvin"' in text  # for those who know that the camera is radiometric
 
 
+def test_info_says_where_a_registration_is_needed(tmp_path, capsys):
+    other_shape = np.full((4, 5), 29_815, np.uint16)
+    bag = write(tmp_path / "bag", [START], [START], thermal=other_shape)
+    assert main(["bag", "info", str(bag)]) == 0
+    warning = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("warning: "))
+    assert "RGB 6x4 (1.50) and thermal 5x4 (1.25)" in warning
+    assert "`mafs calibrate` measures it from this bag" in warning
+    assert main(["bag", "info", str(write(tmp_path / "same", [START], [START]))]) == 0
+    assert "registration" not in capsys.readouterr().out
+
+
 def test_info_lists_the_topics_where_none_match(tmp_path, capsys):
     with BagWriter(tmp_path / "bag") as writer:
         writer.write_image("/a", np.zeros((4, 4, 3), np.uint8), START, "f")
