@@ -42,7 +42,7 @@ def test_what_the_set_itself_is_off_by_belongs_to_the_truth():
 
 
 def test_cases_of_folders(tmp_path, monkeypatch):
-    monkeypatch.setattr(calibration, "RATIOS", (1.2, 1.3))  # the ratio of the first case
+    monkeypatch.setattr(calibration, "RATIOS", (1.05, 1.1))  # the first case has 1.09
     for folder in ("vi", "ir"):
         (tmp_path / folder).mkdir()
     for number, (rgb, thermal) in enumerate(rig.street(12)):
@@ -54,7 +54,8 @@ def test_cases_of_folders(tmp_path, monkeypatch):
         data=tmp_path, cases=1, first_case=0, frames=12, thermal_size=(128, 160)
     )
     (case,) = run_cases(asked, AlignedSet(".", "*", SIZE), np.eye(3))
-    assert case.reason or case.error_px < 10
+    assert not case.reason
+    assert case.error_px < 5  # at 640; the frames have half of that
 
 
 def test_the_table():

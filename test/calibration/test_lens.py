@@ -53,8 +53,8 @@ def test_points_lie_where_the_image_was_taken_from(lens):
 def test_the_homography_for_images_as_they_come():
     homography = np.array([[1.1, 0.02, 3], [-0.01, 1.1, -5], [0, 0, 1]])
     nearest, error = for_images_as_they_come(homography, STRAIGHT, STRAIGHT, (SIZE, SIZE))
-    np.testing.assert_allclose(nearest / nearest[2, 2], homography, atol=1e-6)
-    assert error < 1e-6
+    np.testing.assert_allclose(nearest / nearest[2, 2], homography, atol=1e-4)
+    assert error < 1e-3
     nearest, error = for_images_as_they_come(homography, None, BARREL, (SIZE, SIZE))
     point = np.array([[160.0, 120.0]])
     bent = BARREL.distorted(moved(homography, point))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from mafs_ros.calibration.errors import CalibrationError
 from mafs_ros.calibration.frames import Frame, frame_of
 from mafs_ros.calibration.lens import Lens
 from mafs_ros.commands.calibrate.camera_info import lens_of
+from mafs_ros.evaluation.bag_pairs import Frame as Pair
 from mafs_ros.evaluation.bag_pairs import PairReader
 from mafs_ros.evaluation.sampled_pairs import spread, why_unpaired
 from mafs_ros.images.files.folders import pair_folders
@@ -52,10 +54,12 @@ def drive_of_folders(rgb: Path, thermal: Path, settings: dict[str, Any]) -> Driv
 def drive_of_bag(path: Path, topics: tuple[str, str], settings: dict[str, Any]) -> Drive:
     """Of a rosbag2, paired by the node's own pairing.
 
-    topics: RGB and thermal, '' where they are guessed; settings: parameters of the node. Raises
-    OSError or ValueError.
+    topics: RGB and thermal, '' where they are guessed; settings: parameters of the node. Of a
+    damaged bag what can be read is used. Raises OSError or ValueError.
     """
-    with Bag(path) as bag:
+    with Bag(path, salvage=True) as bag:
+        if bag.damage:
+            logging.getLogger(__name__).warning("%s", bag.damage)
         rgb, thermal = choose_topics(bag, *topics)
         count = min(rgb.count, thermal.count)
         wanted = set(spread(count, CANDIDATES))
@@ -74,7 +78,7 @@ def _read_bag(
 ) -> Iterator[Read]:
     """The pairs that can be read; raises CalibrationError where none can."""
     used, reason = 0, ""
-    for pair in reader.frames(bag):
+    for pair in _before_damage(reader.frames(bag)):
         try:
             rgb = rgb_from_message(pair.rgb.deserialize())
             yield str(pair.rgb.stamp), rgb, thermal_from_message(pair.thermal.deserialize())
@@ -86,6 +90,13 @@ def _read_bag(
             f"{bag.path}: no pair of {topics[0].name} (RGB) and {topics[1].name} (thermal) can be "
             f"used: {reason}; are the two topics swapped?"
         )
+
+
+def _before_damage(pairs: Iterator[Pair]) -> Iterator[Pair]:
+    try:
+        yield from pairs
+    except BagError as error:
+        logging.getLogger(__name__).warning("%s; what lies before that is used", error)
 
 
 def _frames(
