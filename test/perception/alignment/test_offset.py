@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mafs_ros.perception.alignment.hint import RegistrationHint
 from mafs_ros.perception.alignment.offset import REACH, measure_offset, offset_surface
 from mafs_ros.perception.alignment.orientation import STRONGEST, orientation
 from mafs_ros.perception.thermal import ThermalScaler
@@ -68,6 +69,23 @@ def test_what_the_thermal_camera_does_not_see_is_left_out(pairs):
         surfaces.append(offset_surface(rgb, np.where(seen, shifted, noise), seen))
     offset = measure_offset(np.sum(surfaces, 0), 320)
     assert (offset.dx, offset.dy) == pytest.approx((3, 2), abs=0.6)
+
+
+def hint_of(pairs, change=lambda image: image):
+    hint = RegistrationHint()
+    for rgb, thermal in pairs:
+        assert not hint.complete and hint.text() == ""
+        hint.add(rgb, change(thermal))
+    assert hint.complete
+    return hint.text()
+
+
+def test_a_registration_is_asked_for_where_one_is_needed(pairs):
+    assert hint_of(pairs) == ""
+    assert "lie 5 pixels apart" in hint_of(pairs, lambda image: moved(image, -3, 4))
+    narrow = hint_of(pairs, lambda image: cv2.resize(image[40:200, 50:250], (320, 240)))
+    assert "agree at no small shift" in narrow
+    assert "`mafs calibrate`" in narrow
 
 
 def test_flat_images_say_nothing():
