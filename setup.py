@@ -24,7 +24,10 @@ setup(
     name=PACKAGE,
     version="0.1.0",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={f"{PACKAGE}.commands.replay.report": ["*.jinja"]},
+    package_data={
+        f"{PACKAGE}.calibration.report": ["*.jinja"],
+        f"{PACKAGE}.commands.replay.report": ["*.jinja"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

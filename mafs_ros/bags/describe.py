@@ -24,6 +24,7 @@ from mafs_ros.bags.topics import choose_topics, topic_parameters
 from mafs_ros.base.errors import one_line
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
 from mafs_ros.images.messages.pixels import ImageError
+from mafs_ros.perception.registration import Registration
 
 SAMPLES = 40  # images of a topic that are decoded
 
@@ -33,7 +34,7 @@ class Sampled:
     """A sample of images over the whole bag, and what became of it.
 
     decode: makes an image of a message, or raises ImageError. used: images given out; reasons: why
-    each of the others is of no use.
+    each of the others is of no use; size: (height, width) of the last one given out.
     """
 
     bag: Bag
@@ -41,6 +42,7 @@ class Sampled:
     decode: Callable[[Any], NDArray[Any]]
     used: int = 0
     reasons: list[str] = field(default_factory=list)
+    size: tuple[int, int] | None = None
 
     def images(self) -> Iterator[NDArray[Any]]:
         """Those that can be read, whole."""
@@ -55,6 +57,7 @@ class Sampled:
                     self.reasons.append(one_line(error))
                     continue
                 self.used += 1
+                self.size = (image.shape[0], image.shape[1])
                 yield image
         except BagError:
             pass  # what lies before the damage will do
@@ -107,6 +110,8 @@ def describe_bag(bag: Bag, rgb: str = "", thermal: str = "") -> tuple[str, bool]
     thermal_sample = Sampled(bag, topics[1], thermal_from_message)
     values = thermal_values(thermal_sample.images())
     lines += range_lines(values)
+    if rgb_sample.size and thermal_sample.size:
+        lines += registration_lines(rgb_sample.size, thermal_sample.size)
     problems += [*rgb_sample.problems(), *thermal_sample.problems(), *value_problems(values)]
     if not fitted.counters.paired:
         problems.append("no two images make a pair: the cameras were not recorded together")
@@ -117,6 +122,14 @@ def describe_bag(bag: Bag, rgb: str = "", thermal: str = "") -> tuple[str, bool]
     lines += radiometric_lines(values)
     lines += [f"problem: {text}" for text in problems]
     return "\n".join(lines), not problems
+
+
+def registration_lines(rgb: tuple[int, int], thermal: tuple[int, int]) -> list[str]:
+    """A line where the shapes (height, width) say that the cameras need a registration."""
+    registration = Registration(None)
+    registration(np.zeros(thermal, np.uint8), rgb)
+    advice = "`mafs calibrate` measures it from this bag"
+    return [f"warning: {remark}; {advice}" for remark in registration.remarks.take()]
 
 
 def heading(fitted: Fit, troubled: bool) -> str:

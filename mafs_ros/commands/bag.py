@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mafs_ros.bags.make import (
     LABELS_TOPIC,
@@ -16,6 +18,10 @@ from mafs_ros.bags.make import (
 )
 from mafs_ros.bags.options import add_topic_options
 
+if TYPE_CHECKING:
+    from mafs_ros.bags.reader import Bag
+
+HINT_STEP_NS = 10**9  # between the pairs that are looked at for a registration
 EXAMPLE = """\
 examples:
   mafs bag make --rgb vi --thermal ir --labels label --fps 10 drive
@@ -102,8 +108,43 @@ def run_info(args: argparse.Namespace) -> int:
 
     with Bag(args.bag, salvage=True) as bag:
         text, sound = describe_bag(bag, args.rgb_topic, args.thermal_topic)
-    print(text)
+        print(text)
+        if sound and (hint := registration_hint(bag, args.rgb_topic, args.thermal_topic)):
+            print(f"warning: {hint}")
     return 0 if sound else 1
+
+
+def registration_hint(bag: Bag, rgb: str, thermal: str) -> str:
+    """A line where pairs at the start of a sound bag say that the cameras need a registration."""
+    from mafs_ros.bags.topics import choose_topics
+    from mafs_ros.evaluation.bag_pairs import Frame, PairReader
+    from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
+    from mafs_ros.parameters.file import read_settings
+    from mafs_ros.perception.alignment.hint import RegistrationHint
+    from mafs_ros.perception.registration import Registration
+    from mafs_ros.perception.thermal import ThermalScaler
+
+    hint, resize, scaler = RegistrationHint(), Registration(None), ThermalScaler()
+    last = [-HINT_STEP_NS]
+
+    def wanted(pair: Frame) -> bool:
+        if pair.rgb.received - last[0] < HINT_STEP_NS:
+            return False
+        last[0] = pair.rgb.received
+        return True
+
+    topics = choose_topics(bag, rgb, thermal)
+    reader = PairReader(topics, read_settings(None, ()), None, wanted)
+    with closing(reader.frames(bag)) as pairs:
+        for pair in pairs:
+            with suppress(ValueError):  # an image that cannot be read tells nothing
+                colour = rgb_from_message(pair.rgb.deserialize())
+                counts = thermal_from_message(pair.thermal.deserialize())
+                heat = scaler(counts, pair.thermal_time_s)
+                hint.add(colour, resize(heat, colour.shape[:2]))
+            if hint.complete:
+                break
+    return hint.text()
 
 
 def run_make(args: argparse.Namespace) -> int:

@@ -190,18 +190,26 @@ def fuse_pairs(
 
     from mafs_ros.images.files.read import read_rgb, read_thermal
     from mafs_ros.images.files.write import write_png
+    from mafs_ros.perception.alignment.hint import RegistrationHint
     from mafs_ros.perception.overlay import overlay
 
+    registered = getattr(perception.registration, "homography", None) is not None
     skipped = 0
+    hint = RegistrationHint()
     for name, rgb_file, thermal_file in tqdm(pairs, unit="pair", disable=None):
         try:
-            result = perception(read_rgb(rgb_file), read_thermal(thermal_file), 0.0)
+            rgb = read_rgb(rgb_file)
+            result = perception(rgb, read_thermal(thermal_file), 0.0)
         except (OSError, ValueError, RuntimeError) as error:
             tqdm.write(f"mafs fuse: skipped {name}: {one_line(error)}", file=sys.stderr)
             skipped += 1
             continue
         for remark in result.remarks:
             tqdm.write(f"mafs fuse: {name}: {remark}", file=sys.stderr)
+        if not registered and not hint.complete:
+            hint.add(rgb, result.thermal)
+            if hint.complete and (text := hint.text()):
+                tqdm.write(f"mafs fuse: {text}", file=sys.stderr)
         images = {
             "fused": result.fused,
             "labels": result.labels,

@@ -12,6 +12,7 @@ from mafs_ros.bags.fit import fit, nearest_offsets_ms
 from mafs_ros.bags.times import Times
 from mafs_ros.bags.writer import BagWriter
 from mafs_ros.cli import main
+from mafs_ros.simulation import StreetSimulation
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -170,6 +171,17 @@ def test_info_proposes_parameters_that_fit(tmp_path, capsys):
     assert '# thermal_unit: "kelvin"' in text  # for those who know that the camera is radiometric
 
 
+def test_info_says_where_a_registration_is_needed(tmp_path, capsys):
+    other_shape = np.full((4, 5), 29_815, np.uint16)
+    bag = write(tmp_path / "bag", [START], [START], thermal=other_shape)
+    assert main(["bag", "info", str(bag)]) == 0
+    warning = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("warning: "))
+    assert "RGB 6x4 (1.50) and thermal 5x4 (1.25)" in warning
+    assert "`mafs calibrate` measures it from this bag" in warning
+    assert main(["bag", "info", str(write(tmp_path / "same", [START], [START]))]) == 0
+    assert "registration" not in capsys.readouterr().out
+
+
 def test_info_lists_the_topics_where_none_match(tmp_path, capsys):
     with BagWriter(tmp_path / "bag") as writer:
         writer.write_image("/a", np.zeros((4, 4, 3), np.uint8), START, "f")
@@ -235,3 +247,18 @@ def test_a_camera_that_arrives_late_needs_a_longer_queue():
     assert fitted.most_waiting >= 20
     assert fitted.queue_size >= 40
     assert fitted.counters.paired == 40
+
+
+def test_info_looks_whether_the_images_lie_on_each_other(tmp_path, capsys):
+    """The thermal camera sees a part of what the RGB camera sees, in the same shape."""
+    street = StreetSimulation(seed=3, height=120, width=160, night=True)
+    frames = [street.frame(3.0 * index) for index in range(8)]
+    for name, view in (("same", np.s_[:, :]), ("part", np.s_[20:92, 30:126])):
+        with BagWriter(tmp_path / name) as writer:
+            for index, frame in enumerate(frames):
+                stamp = START + index * 1000 * MS
+                thermal = np.ascontiguousarray(frame.thermal[view])
+                writer.write_image("/rgb/image", frame.rgb, stamp, "rgb")
+                writer.write_image("/thermal/image", thermal, stamp, "thermal")
+        assert main(["bag", "info", str(tmp_path / name)]) == 0
+        assert ("warning: no registration is given" in capsys.readouterr().out) == (name == "part")

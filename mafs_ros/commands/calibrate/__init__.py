@@ -1,0 +1,1 @@
+"""`mafs calibrate`: the registration of two cameras from a drive."""
