@@ -1,0 +1,1 @@
+"""How the edges of a thermal and an RGB image lie against each other."""
