@@ -38,7 +38,7 @@ def statuses(
     stale_s: float,
     fault: StampFault | None = None,
 ) -> list[Status]:
-    """All that an active node says of itself: cameras, pairing, perception.
+    """All that an active node says of itself: cameras, pairing, perception, registration.
 
     fault: what is wrong with the stamps.
     """
@@ -70,6 +70,7 @@ def statuses(
             },
             idle_reason(activity, now, stale_s),
         ),
+        activity.registration_watch.status(),
     ]
 
 

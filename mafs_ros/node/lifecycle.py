@@ -33,6 +33,7 @@ from mafs_ros.node.diagnostics import OK, Status, diagnostic_array, statuses
 from mafs_ros.node.health import Events
 from mafs_ros.node.inputs import Inputs, input_topic
 from mafs_ros.node.label_info import LabelInfo, label_info_message
+from mafs_ros.node.registration_watch import RegistrationWatch
 from mafs_ros.node.stamps import stamp_fault
 from mafs_ros.node.state import Activity, Session, leave_pair
 from mafs_ros.node.transitions import attempt, refuse_impossible_transitions
@@ -180,6 +181,7 @@ class MafsNode(LifecycleNode):
             thermal_time_offset_s=values["thermal_time_offset_s"],
             pair_by=values["pair_by"],
         )
+        registration_watch = RegistrationWatch(self.get_logger(), values["registration_warn_px"])
         worker = Worker(
             session,
             mailbox,
@@ -189,9 +191,13 @@ class MafsNode(LifecycleNode):
             self._warnings,
             self.get_logger(),
             self.get_clock(),
+            registration_watch,
         )
-        self._activity = Activity(rgb, thermal, pairing, pairs, mailbox, worker)
+        self._activity = Activity(
+            rgb, thermal, pairing, pairs, mailbox, worker, registration_watch
+        )
         worker.start()
+        registration_watch.start()
         session.label_info.publish(label_info_message(session.table))
         self._activity.inputs = Inputs(self, values, (rgb, thermal), pairing, self._warnings)
         self._activity.inputs.open()
@@ -209,6 +215,7 @@ class MafsNode(LifecycleNode):
             activity.inputs.close()
         activity.mailbox.close()
         activity.worker.join()
+        activity.registration_watch.close()
 
     def _clean_up(self) -> None:
         session, self._session = self._session, None
@@ -240,6 +247,7 @@ class MafsNode(LifecycleNode):
             self._activity.pairing.slop_s = values["slop_s"]
             self._activity.pairing.thermal_time_offset_s = values["thermal_time_offset_s"]
             self._activity.pairing.pair_by = values["pair_by"]
+            self._activity.registration_watch.warn_px = values["registration_warn_px"]
 
     # health
 
@@ -278,4 +286,6 @@ class MafsNode(LifecycleNode):
             elif status.name == "pairing" and fault is not None and not activity.doubt_said:
                 activity.doubt_said = True  # may be right: pairs come
                 self.warn("stamps", f"please check the stamps: {fault}")
+            elif status.name == "registration" and status.level != OK:
+                self.warn("registration", status.message)
         return found

@@ -56,6 +56,7 @@ class Activity:
     pairs: Events
     mailbox: Mailbox
     worker: Any
+    registration_watch: Any
     inputs: Any = None
     doubt_said: bool = False  # of stamps that may be wrong
 

@@ -15,6 +15,7 @@ from mafs_ros.images.messages.encode import serialised_image
 from mafs_ros.images.messages.pixels import ImageError
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.health import FrameHealth
+from mafs_ros.node.registration_watch import RegistrationWatch
 from mafs_ros.node.state import Arrival, Session, seconds
 from mafs_ros.node.warnings import Warnings
 from mafs_ros.perception.overlay import overlay
@@ -41,6 +42,7 @@ class Worker(threading.Thread):
         warnings: Warnings,
         logger: Any,
         clock: Clock,
+        registration_watch: RegistrationWatch,
     ) -> None:
         super().__init__(name=WORKER)
         self.frames = FrameHealth()
@@ -48,6 +50,7 @@ class Worker(threading.Thread):
         self._mailbox, self._pairing = mailbox, pairing
         self._rgb, self._thermal = rgb, thermal
         self._warnings, self._logger, self._clock = warnings, logger, clock
+        self._registration_watch = registration_watch
 
     def run(self) -> None:
         while (pair := self._mailbox.take()) is not None:
@@ -98,6 +101,7 @@ class Worker(threading.Thread):
             wanted["overlay"].publish(serialised_image(shown, "rgb8", rgb.header))
             watch.lap("overlay")
         self.frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms)
+        self._registration_watch.offer(rgb_image, perceived.thermal)
 
     def _image(
         self, camera: CameraHealth, arrival: Arrival, convert: Callable[[Any], np.ndarray]

@@ -28,6 +28,7 @@ NAMES = (
     "thermal_time_constant_s",
     "thermal_invalid_values",
     "registration_file",
+    "registration_warn_px",
     "threads",
     "overlay_alpha",
 )

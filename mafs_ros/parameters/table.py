@@ -204,6 +204,15 @@ PARAMETERS: tuple[Parameter, ...] = (
         "YAML file with the homography from thermal to RGB pixels. Empty: both cameras "
         "see the same rectangle, and the thermal image is resized.",
     ),
+    Parameter(
+        "registration_warn_px",
+        4.0,
+        "Pixels that the thermal image may lie beside the RGB image before the node warns. "
+        "Measured by the edges of 8 frames, one a second. 0: not measured.",
+        low=0.0,
+        high=100.0,
+        live=True,
+    ),
     # network
     Parameter("weights", "", "Model file (.safetensors). Empty: the one shipped here."),
     Parameter(

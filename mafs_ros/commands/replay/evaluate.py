@@ -19,11 +19,12 @@ from mafs_ros.commands.replay.live_result import Live, LiveError
 from mafs_ros.commands.replay.options import Options
 from mafs_ros.commands.replay.outputs import Outputs
 from mafs_ros.commands.replay.pictures import worst_jpeg
-from mafs_ros.commands.replay.problems import explain
+from mafs_ros.commands.replay.problems import explain, registration_remarks
 from mafs_ros.commands.replay.result import ReplayResult
 from mafs_ros.evaluation.bag_pairs import Frame, PairReader
 from mafs_ros.evaluation.ground_truth import GroundTruth, open_labels
 from mafs_ros.evaluation.worst_frames import badness
+from mafs_ros.perception.alignment.watch import CERTAIN, OffsetWatch
 
 
 def evaluate_bag(options: Options, settings: dict[str, Any]) -> ReplayResult:
@@ -55,6 +56,7 @@ def evaluate_bag(options: Options, settings: dict[str, Any]) -> ReplayResult:
             outputs = Outputs(options.out, tables, settings["overlay_alpha"])
             evaluator = Evaluator(result, candidates, labels, stack.enter_context(outputs))
             damage = evaluate_pairs(reader, bag, evaluator, expected(result))
+            result.frames.remarks.extend(registration_remarks(result))
             problems += [damage] if damage else []
         mapper = candidates[0].mapper
         problems += explain(result, mapper.source if mapper else None)
@@ -122,6 +124,7 @@ class Evaluator:
         self._result, self._candidates, self._outputs = result, candidates, outputs
         self._labelled = labels is not None
         self._scorer = Scorer(candidates, labels, result.frames)
+        self._registration = OffsetWatch()
 
     def evaluate(self, frame: Frame) -> None:
         """Raises OSError where the outputs cannot be written."""
@@ -147,9 +150,23 @@ class Evaluator:
         if self._result.live is not None:
             self._result.live.compare(frame.rgb.stamp, images.perceived[0])
         row.update(self._scorer.score(frame, images))
+        row["registration_px"] = self._registration_px(frame, images)
         self._note(frame, row)
         self._outputs.add_row(row)
         self._keep_if_bad(frame, images, row, self._outputs.add_frame(frame, images))
+
+    def _registration_px(self, frame: Frame, images: Images) -> float | None:
+        """Pixels that the thermal images lie beside; None where that is not measured, or vague."""
+        time_s = frame.rgb.stamp / 1e9
+        if not self._result.settings["registration_warn_px"] or not self._registration.due(time_s):
+            return None
+        self._registration.add(images.rgb, images.perceived[0].thermal, time_s)
+        offset = self._registration.offset
+        if offset is None or offset.certainty < CERTAIN:
+            return None
+        since_s = (frame.rgb.stamp - self._result.pairs.rgb_stamps[0]) / 1e9
+        self._result.series.offsets.append((since_s, offset))
+        return offset.length
 
     def _note(self, frame: Frame, row: dict[str, Any]) -> None:
         """What the charts show of a frame; row: its columns of frames.csv."""

@@ -102,6 +102,7 @@ def columns(candidates: int) -> list[str]:
         "reason",
         "height",
         "width",
+        "registration_px",
     ]
     scores = [*FUSION_METRICS, "labelled_pixels", "correct_pixels", "miou_percent"]
     for index in range(candidates):

@@ -7,6 +7,7 @@ from collections import Counter
 from mafs_ros.bags.fit import LARGEST_SLOP_S, Fit, fit
 from mafs_ros.bags.times import Times
 from mafs_ros.commands.replay.result import ReplayResult
+from mafs_ros.perception.alignment.watch import advice
 from mafs_ros.perception.classes import ClassTable
 from mafs_ros.perception.label_check import no_object
 from mafs_ros.perception.pairing.stamp_faults import StampFault, find_fault
@@ -69,6 +70,18 @@ def label_troubles(replay: ReplayResult) -> list[str]:
     if replay.options.labels and len({c.table.names for c in replay.candidates}) > 1:
         lines.append("the class tables of the two differ: their mIoU are not compared")
     return lines
+
+
+def registration_remarks(replay: ReplayResult) -> list[str]:
+    """A line where the thermal images lie beside the RGB images more than once."""
+    warn_px, offsets = replay.settings["registration_warn_px"], replay.series.offsets
+    said = [(time_s, text) for time_s, one in offsets if (text := advice(one, warn_px))]
+    if len(said) < 2:
+        return []
+    return [
+        f"in {len(said)} of {len(offsets)} seconds, the first {said[0][0]:.0f} s after the begin "
+        f"of the bag, {said[len(said) // 2][1]}"
+    ]
 
 
 def stamp_fault(replay: ReplayResult, rgb: Times, thermal: Times) -> StampFault | None:

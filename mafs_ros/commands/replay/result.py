@@ -15,6 +15,7 @@ from mafs_ros.commands.replay.options import Options
 from mafs_ros.evaluation.bag_pairs import PairLog
 from mafs_ros.evaluation.metrics import ConfusionMatrix, FusionScores
 from mafs_ros.evaluation.worst_frames import WorstFrames
+from mafs_ros.perception.alignment.offset import Offset
 from mafs_ros.perception.classes import ClassTable
 
 
@@ -73,12 +74,16 @@ class FrameLog:
 
 @dataclass(frozen=True)
 class Series:
-    """What the charts show, of each evaluated frame. score: mIoU in percent, or Qabf."""
+    """What the charts show, of each evaluated frame. score: mIoU in percent, or Qabf.
+
+    offsets: those of the registration that are certain, and their seconds.
+    """
 
     time_s: list[float] = field(default_factory=list)
     total_ms: list[float] = field(default_factory=list)
     score: list[float | None] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
+    offsets: list[tuple[float, Offset]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ def drawings(replay: ReplayResult) -> dict[str, str | None]:
         "score": score_chart(replay),
         "total": line_chart(series.time_s, series.total_ms, "seconds", "ms", from_zero=True),
         "lonely": lonely_chart(replay),
+        "registration": registration_chart(replay),
     }
     if len(replay.candidates) == 2:
         charts["difference"] = line_chart(
@@ -37,6 +38,13 @@ def score_chart(replay: ReplayResult) -> str | None:
         t: score for t, score in zip(series.time_s, series.score, strict=True) if score is not None
     }
     return line_chart(list(known), list(known.values()), "seconds", name)
+
+
+def registration_chart(replay: ReplayResult) -> str | None:
+    """How far the thermal images lie beside the RGB images, over time."""
+    offsets = replay.series.offsets
+    seconds, pixels = [time_s for time_s, _ in offsets], [one.length for _, one in offsets]
+    return line_chart(seconds, pixels, "seconds", "pixels", from_zero=True)
 
 
 def difference_series(replay: ReplayResult) -> tuple[list[float], list[float]]:

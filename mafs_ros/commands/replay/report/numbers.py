@@ -33,6 +33,7 @@ def report_of(replay: ReplayResult) -> dict[str, Any]:
         "settings": {**replay.settings, "every": replay.options.every},
         "engines": [engine_of(candidate) for candidate in replay.candidates],
         "pairing": pairing_of(replay),
+        "registration_px": distribution([one.length for _, one in replay.series.offsets]),
         "frames": {
             "evaluated": evaluated,
             "bad_image": replay.frames.statuses["bad_image"],

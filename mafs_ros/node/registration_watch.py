@@ -1,0 +1,62 @@
+"""The thread that watches the registration beside the frames: it never makes one wait."""
+
+import threading
+import time
+import traceback
+from typing import Any
+
+import numpy as np
+
+from mafs_ros.base.errors import one_line
+from mafs_ros.node.diagnostics import OK, WARN, Status, number
+from mafs_ros.perception.alignment.watch import FRAMES, OffsetWatch, advice, direction
+from mafs_ros.perception.pairing.mailbox import Mailbox
+
+WATCH = "mafs registration watch"  # name of the thread
+
+
+class RegistrationWatch(threading.Thread):
+    """Measures one frame a second, some 10 ms each; see `OffsetWatch`.
+
+    warn_px: the offset from which on `status` warns; 0 measures nothing.
+    """
+
+    def __init__(self, logger: Any, warn_px: float) -> None:
+        super().__init__(name=WATCH, daemon=True)
+        self.warn_px = warn_px
+        self._watch, self._frames, self._logger = OffsetWatch(), Mailbox(), logger
+
+    def offer(self, rgb: np.ndarray, thermal: np.ndarray) -> None:
+        """Leave a frame, if one is due: rgb [H, W, 3], thermal [H, W] as the network saw it."""
+        if self.warn_px and self._watch.due(time.monotonic()):
+            self._frames.put((rgb, thermal))
+
+    def run(self) -> None:
+        while (frame := self._frames.take()) is not None:
+            try:
+                self._watch.add(*frame, time.monotonic())
+            except Exception as error:  # must not end the watch
+                self._logger.debug(traceback.format_exc())
+                self._logger.warning(f"registration not checked: {one_line(error)}", once=True)
+
+    def close(self) -> None:
+        """End the thread and wait for it."""
+        self._frames.close()
+        self.join()
+
+    def status(self) -> Status:
+        """The line of /diagnostics."""
+        offset = self._watch.offset
+        if not self.warn_px:
+            return Status("registration", OK, "not watched (registration_warn_px is 0)", {})
+        if offset is None:
+            return Status("registration", OK, f"not known before {FRAMES} frames", {})
+        text = advice(offset, self.warn_px)
+        measured = f"{offset.length:.1f} px {direction(offset)}".strip()
+        values = {
+            "offset_px": number(offset.length),
+            "offset_x_px": number(offset.dx),
+            "offset_y_px": number(offset.dy),
+            "certainty": number(offset.certainty),
+        }
+        return Status("registration", WARN if text else OK, text or measured, values)
