@@ -147,8 +147,10 @@ class Ground:
             levels.append((start, merged, np.concatenate([blurred] * repeat)))
         return levels
 
-    def draw(self, canvas: Canvas, camera: Camera, driven: float, top: int) -> None:
+    def draw(self, canvas: Canvas, camera: Camera, driven: float, top: int, surface: int) -> None:
         """Fill the canvas from image row `top` down."""
+        if canvas.surfaces is not None:
+            canvas.surfaces.numbers[top:] = surface
         texel = GROUND_TEXEL_M
         start = -(driven % (GROUND_TEXELS * texel))
         bottom = camera.height
@@ -177,7 +179,9 @@ class Ground:
         return camera.horizon_v + camera.y * camera.focal / distance
 
 
-def draw_markings(canvas: Canvas, camera: Camera, world: World, driven: float) -> None:
+def draw_markings(
+    canvas: Canvas, camera: Camera, world: World, driven: float, surface: int
+) -> None:
     """Lane lines, stop line and zebra crossing on the ground."""
     paint = np.array([0.62, 0.62, 0.6])
     kelvin = world.weather.road - 0.8 - 1.6 * float(world.weather.sun[0])
@@ -204,7 +208,7 @@ def draw_markings(canvas: Canvas, camera: Camera, world: World, driven: float) -
         stripe(0.15 if world.camera_x > 0 else -edge + 0.4, edge - 0.4, z - 3.6, z - 3.2)
     pixels, _ = camera.project(np.array(corners))
     outlines = sixteenths(pixels).reshape(-1, 4, 2)
-    canvas.fill_all(outlines, [value] * len(outlines))
+    canvas.fill_all(outlines, [value] * len(outlines), [surface] * len(outlines))
 
 
 def in_street(z: np.ndarray, driven: float, behind: float) -> np.ndarray:
