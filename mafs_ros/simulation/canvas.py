@@ -98,6 +98,14 @@ class Canvas:
             return [0] * len(points)
         return self.surfaces.add(points, normals, np.broadcast_to(reach, len(points)))
 
+    def upright(self, corner: np.ndarray, along: np.ndarray) -> int:
+        """Number of the upright plane through a world point [3] and along a level vector [3]."""
+        if self.surfaces is None:
+            return 0
+        normal = np.array([[along[2], 0.0, -along[0]]])
+        reach = np.array([0.5 * np.hypot(along[0], along[2])])
+        return self.surfaces.add((corner + 0.5 * along)[None], normal, reach)[0]
+
     def clearness(self, depth: np.ndarray | float) -> np.ndarray:
         """Share 0..1 of a thing's own light and heat that reaches the camera from depth m."""
         return np.exp(-np.asarray(depth, np.float32) / self._haze.visibility_m)

@@ -80,9 +80,7 @@ class Facade:
         texels = FACADE_TEXELS_PER_M * depth / camera.focal
         if end[2] != start[2]:  # lengthwise the wall is seen at a flat angle
             texels *= max(1.0, 0.5 * depth / abs(start[0])) ** 0.5
-        middle, corner = 0.5 * (start + end + up), 0.5 * (end - start + up)
-        normal = np.cross(end - start, up)
-        surface = canvas.flat(middle[None], normal[None], float(np.linalg.norm(corner)))[0]
+        surface = canvas.upright(start, end - start)
         canvas.picture(levels, matrix, outline, depth, texels, surface)
 
 

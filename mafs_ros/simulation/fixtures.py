@@ -301,9 +301,7 @@ class Furniture:
         matrix = camera.plane_homography(corner, along / cols, down / rows)
         depth = max(z, 1.0)
         texels = rows / high * depth / camera.focal
-        middle, normal = corner + 0.5 * (along + down), np.cross(along, down)
-        reach = float(np.linalg.norm(along))
-        surface = canvas.flat(middle[None], normal[None], reach)[0]
+        surface = canvas.upright(corner, along)
         canvas.picture(
             leaves.pictures, matrix, outline, depth, texels, surface, leaves.masks, light
         )

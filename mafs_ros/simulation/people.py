@@ -137,6 +137,8 @@ def _limb_surfaces(
     canvas: Canvas, camera: Camera, starts: np.ndarray, ends: np.ndarray
 ) -> list[int]:
     """Surfaces through the axes of limbs from world points [N, 3] to [N, 3], facing the eye."""
+    if canvas.surfaces is None:
+        return [0] * len(starts)
     middle, along = 0.5 * (starts + ends), ends - starts
     view = middle - camera.place
     # The part of the view across the limb, and a little of all of it for limbs that point here.

@@ -26,6 +26,7 @@ class Sky:
         self._rows = int(np.ceil(world.horizon)) + 2 * SKY_MARGIN
         self._base = self._rows - SKY_MARGIN
         cols = width + 2 * SKY_MARGIN
+        self._focal, self._centre = world.focal, 0.5 * width + SKY_MARGIN
         rise = np.clip((self._base - np.arange(self._rows)) / self._base, 0, 1)[:, None, None]
         blend = rise**0.6
         colours = weather.sky_horizon * (1 - blend) + weather.sky_top * blend
@@ -84,6 +85,25 @@ class Sky:
         seen = self._picture[shift_v : shift_v + rows, shift_u : shift_u + camera.width]
         canvas.pixels[: len(seen)] = seen
         canvas.pixels[len(seen) : rows] = self._picture[-1, 0]
+
+    def draw_scaled(self, canvas: Canvas, camera: Camera, yaw: float) -> None:
+        """The same for a camera of any focal length and size: all see one and the same sky."""
+        rows = int(np.clip(np.ceil(camera.horizon_v) + 4, 1, camera.height))
+        scale = self._focal / camera.focal
+        turned = (yaw - camera.yaw) * self._focal
+        to_sky = np.array(
+            [
+                [scale, 0.0, self._centre - turned - scale * camera.centre_u],
+                [0.0, scale, self._base - scale * camera.horizon_v],
+            ]
+        )
+        canvas.pixels[:rows] = cv2.warpAffine(
+            self._picture,
+            to_sky,
+            (camera.width, rows),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
 
 
 class Ground:

@@ -65,15 +65,14 @@ class StreetSimulation:
 
     def _camera(self, t: float) -> Camera:
         world = self.world
-        shake = 0.0012 * min(world.speed, 5.0) / 5.0 + 0.0001
-        nod = np.sin(7.3 * t + world.sway) + 0.6 * np.sin(12.1 * t)
+        nod, sway = world.shaken(t)
         return Camera(
             width=self.width,
             height=self.height,
             focal=world.focal,
             centre_u=0.5 * self.width,
-            horizon_v=float(world.horizon + world.focal * shake * nod),
+            horizon_v=float(world.horizon + world.focal * nod),
             x=world.camera_x,
             y=world.camera_y,
-            yaw=float(world.yaw + 0.25 * shake * np.sin(3.1 * t) + 4 * shake * np.sin(0.4 * t)),
+            yaw=float(world.yaw + sway),
         )
