@@ -37,9 +37,10 @@ class SimulatedRig:
 
         inf is far away; nan where it lies behind the thermal camera.
         """
-        rays = self.rgb.rays()
         # Divided by the depth, so that inf needs no case of its own.
-        seen = (rays - self.translation / np.asarray(depth, float)[..., None]) @ self.rotation
+        seen = (
+            self.rgb.rays - self.translation / np.asarray(depth, float)[..., None]
+        ) @ self.rotation
         seen[seen[..., 2] <= 1e-6] = np.nan
         return self.thermal.project(seen)
 

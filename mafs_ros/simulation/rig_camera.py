@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-_STEPS = 30
-_CLOSE_PX = 0.01
+_STEPS = 50
+_CLOSE_PX = 1e-4
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class RigCamera:
         bent = self._bend(points[..., :2] / points[..., 2:])
         return bent * (self.k[0, 0], self.k[1, 1]) + (self.k[0, 2], self.k[1, 2])
 
+    @cached_property
     def rays(self) -> np.ndarray:
         """What every pixel looks at, float64 [H, W, 3] in optical axes, z = 1.
 
@@ -38,17 +40,23 @@ class RigCamera:
         focal, centre = (self.k[0, 0], self.k[1, 1]), (self.k[0, 2], self.k[1, 2])
         v, u = np.mgrid[0 : self.height, 0 : self.width].astype(float)
         bent = (np.stack([u, v], axis=-1) - centre) / focal
-        straight = bent
-        for _ in range(_STEPS):
-            straight = straight + bent - self._bend(straight)
-        error = np.abs(self._bend(straight) - bent).max() * self.k[0, 0]
-        if not error < _CLOSE_PX:
+        straight, error = bent, np.inf
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(_STEPS):
+                missing = bent - self._bend(straight)
+                error = np.abs(missing).max() * self.k[0, 0]
+                if not _CLOSE_PX < error < np.inf:
+                    break
+                straight = straight + missing
+        if not error <= _CLOSE_PX:
             raise ValueError(
                 f"distortion {self.distortion}: the lens folds over within {self.width}x"
                 f"{self.height} pixels at a focal length of {self.k[0, 0]:g}; expected weaker "
                 "coefficients or a longer focal length"
             )
-        return np.concatenate([straight, np.ones_like(straight[..., :1])], axis=-1)
+        rays = np.concatenate([straight, np.ones_like(straight[..., :1])], axis=-1)
+        rays.flags.writeable = False
+        return rays
 
     def _bend(self, straight: np.ndarray) -> np.ndarray:
         """Where the lens puts directions (x / z, y / z) [..., 2]: Brown's model."""

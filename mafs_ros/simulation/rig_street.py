@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -60,12 +61,7 @@ class RigStreet:
     def frame(self, t_seconds: float) -> RigFrame:
         """Both images, labels and depth at a time in seconds (any order)."""
         t = float(t_seconds)
-        pose = self.pose(t)
-
-        def paint(canvas: Canvas, camera: Camera) -> None:
-            self._sky.draw_scaled(canvas, camera, self.world.yaw)
-            self._scene.draw(canvas, camera, t)
-
+        pose, paint = self.pose(t), partial(self.paint, t)
         number = round(t * 1000)
         seen = self.rgb_view.see(pose, paint, with_depth=True)
         horizon = self.rig.rgb.k[1, 2] + self.rig.rgb.k[1, 1] * np.tan(pose.pitch)
@@ -75,6 +71,11 @@ class RigStreet:
             labels=seen.labels(),
             depth=seen.depth(),
         )
+
+    def paint(self, t: float, canvas: Canvas, camera: Camera) -> None:
+        """Put the moment t seconds on a canvas."""
+        self._sky.draw_scaled(canvas, camera, self.world.yaw)
+        self._scene.draw(canvas, camera, t)
 
     def pose(self, t: float) -> Pose:
         """Where the RGB camera is, t in seconds."""

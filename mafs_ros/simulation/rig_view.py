@@ -65,7 +65,7 @@ class RigView:
     ):
         self.camera = camera
         self._rotation, self._place = rotation, place
-        self._rays = camera.rays().reshape(-1, 3)
+        self._rays = camera.rays.reshape(-1, 3)
         self._focal = FINER * float(max(camera.k[0, 0], camera.k[1, 1]))
         level = self._level_rays(Pose(0.0, 0.0, 0.0, pitch))
         if level[:, 2].min() < 0.1:
