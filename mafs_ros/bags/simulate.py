@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from mafs_ros.bags.make import (
     DEPTH_TOPIC,
-    FIRST_STAMP_S,
     LABELS_TOPIC,
     RGB_TOPIC,
     THERMAL_TOPIC,
@@ -23,6 +23,7 @@ from mafs_ros.bags.rig_messages import (
     static_transform,
 )
 from mafs_ros.bags.writer import BagWriter
+from mafs_ros.simulation import RigFrame, RigStreet, SimulatedRig, unaligned_rig
 
 RGB_FRAME, THERMAL_FRAME = "rgb_camera", "thermal_camera"
 
@@ -42,28 +43,34 @@ def write_simulated_drive(
     """Write a bag of `unaligned_rig`: images, labels, depth, camera_info and /tf_static.
 
     Depth is 16UC1 in mm on DEPTH_TOPIC. The same arguments give the same bag. Raises BagError
-    where `path` exists, OSError where it cannot be written.
+    where `path` exists, OSError where it cannot be written; no half bag is left.
     """
     from tqdm import tqdm
 
-    from mafs_ros.simulation import RigStreet, unaligned_rig
-
+    rig = unaligned_rig(height, width)
+    street = RigStreet(rig, seed, night)
+    stamps = [stamp for stamp, _ in even_stamps(fps, frames)]
+    transform = static_transform(rig, RGB_FRAME, THERMAL_FRAME, stamps[0])
     with BagWriter(path, storage, compress) as writer:
-        rig = unaligned_rig(height, width)
-        street = RigStreet(rig, seed, night)
-        start = FIRST_STAMP_S * 10**9
-        transform = static_transform(rig, RGB_FRAME, THERMAL_FRAME, start)
-        writer.write_raw(TF_STATIC, TF_MESSAGE, transform, start, latched=True)
-        stamps = [stamp for stamp, _ in even_stamps(fps, frames)]
-        for stamp in tqdm(stamps, unit="frame", disable=None):
-            frame = street.frame((stamp - start) / 1e9)
-            writer.write_image(RGB_TOPIC, frame.rgb, stamp, RGB_FRAME)
-            writer.write_image(THERMAL_TOPIC, frame.thermal, stamp, THERMAL_FRAME)
-            writer.write_image(LABELS_TOPIC, frame.labels, stamp, RGB_FRAME)
-            writer.write_raw(DEPTH_TOPIC, IMAGE, depth_image(frame.depth, RGB_FRAME, stamp), stamp)
-            for topic, camera, frame_id in (
-                (RGB_TOPIC, rig.rgb, RGB_FRAME),
-                (THERMAL_TOPIC, rig.thermal, THERMAL_FRAME),
-            ):
-                info = camera_info(camera, frame_id, stamp)
-                writer.write_raw(info_topic(topic), CAMERA_INFO, info, stamp)
+        try:
+            writer.write_raw(TF_STATIC, TF_MESSAGE, transform, stamps[0], latched=True)
+            for stamp in tqdm(stamps, unit="frame", disable=None):
+                _write_frame(writer, rig, street.frame((stamp - stamps[0]) / 1e9), stamp)
+        except BaseException:
+            writer.close()
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
+
+def _write_frame(writer: BagWriter, rig: SimulatedRig, frame: RigFrame, stamp: int) -> None:
+    writer.write_image(RGB_TOPIC, frame.rgb, stamp, RGB_FRAME)
+    writer.write_image(THERMAL_TOPIC, frame.thermal, stamp, THERMAL_FRAME)
+    writer.write_image(LABELS_TOPIC, frame.labels, stamp, RGB_FRAME)
+    writer.write_raw(DEPTH_TOPIC, IMAGE, depth_image(frame.depth, RGB_FRAME, stamp), stamp)
+    for topic, camera, frame_id in (
+        (RGB_TOPIC, rig.rgb, RGB_FRAME),
+        (THERMAL_TOPIC, rig.thermal, THERMAL_FRAME),
+    ):
+        writer.write_raw(
+            info_topic(topic), CAMERA_INFO, camera_info(camera, frame_id, stamp), stamp
+        )

@@ -180,7 +180,7 @@ def run_make(args: argparse.Namespace) -> int:
 
 
 def run_simulate(args: argparse.Namespace) -> int:
-    """Write the bag; raises OSError or ValueError. Ended early, it is whole as far as it goes."""
+    """Write the bag; raises OSError or ValueError, and then leaves no half bag."""
     from mafs_ros.bags.simulate import write_simulated_drive
 
     frames = max(round(args.seconds * args.fps), 1)
