@@ -9,7 +9,7 @@ import numpy as np
 from mafs_ros.simulation.rig_camera import RigCamera, intrinsics
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SimulatedRig:
     """Both cameras and the true registration between them.
 

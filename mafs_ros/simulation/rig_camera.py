@@ -11,7 +11,7 @@ _STEPS = 50
 _CLOSE_PX = 1e-4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RigCamera:
     """Intrinsics as in CameraInfo, distortion model plumb_bob.
 

@@ -80,8 +80,8 @@ class RigStreet:
     def pose(self, t: float) -> Pose:
         """Where the RGB camera is, t in seconds."""
         world = self.world
-        nod, sway = world.shaken(t)
-        return Pose(world.camera_x, world.camera_y, float(world.yaw + sway), self._pitch + nod)
+        pitch = self._pitch + world.shake * world.nod(t)
+        return Pose(world.camera_x, world.camera_y, world.heading(t), pitch)
 
     def _make_sky(self, rng: np.random.Generator) -> Sky:
         """One sky for both cameras, as sharp as the RGB image and as wide as the wider view."""

@@ -65,14 +65,13 @@ class StreetSimulation:
 
     def _camera(self, t: float) -> Camera:
         world = self.world
-        nod, sway = world.shaken(t)
         return Camera(
             width=self.width,
             height=self.height,
             focal=world.focal,
             centre_u=0.5 * self.width,
-            horizon_v=float(world.horizon + world.focal * nod),
+            horizon_v=world.horizon + world.focal * world.shake * world.nod(t),
             x=world.camera_x,
             y=world.camera_y,
-            yaw=float(world.yaw + sway),
+            yaw=world.heading(t),
         )
