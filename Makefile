@@ -2,6 +2,8 @@
 # make demo RGB=DIR THERMAL=DIR      the same with two folders of images, paired by name
 # make demo BAG=PATH                 the same with a rosbag2 (sqlite3 or mcap); where its topics
 #                                    cannot be guessed: RGB_TOPIC=TOPIC THERMAL_TOPIC=TOPIC
+# make demo-rig                      two cameras that see different rectangles: calibrated from a
+#                                    recorded minute, pictures before and after in out/demo-rig/
 # make test                          lint and all tests
 # make test-tensorrt                 that TensorRT converts and builds the networks (1.3 GB more)
 # make lint                          ruff, mypy, and which room may import which
@@ -25,7 +27,7 @@ PYTHON = $(shell for python in python3 python3.12 python3.11 python3.13 python3.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help demo test test-tensorrt lint parameters clean
+.PHONY: help demo demo-rig test test-tensorrt lint parameters clean
 help:
 	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile
 
@@ -34,6 +36,9 @@ demo: $(VENV)/demo.stamp
 		$(if $(THERMAL),--thermal "$(THERMAL)") $(if $(BAG),--bag "$(BAG)") \
 		$(if $(RGB_TOPIC),--rgb-topic "$(RGB_TOPIC)") \
 		$(if $(THERMAL_TOPIC),--thermal-topic "$(THERMAL_TOPIC)")
+
+demo-rig: $(VENV)/demo.stamp
+	@$(PY) -m mafs_ros.demo.rig
 
 test: lint
 	$(PY) -m pytest -n 2 --dist worksteal -m "not alone"

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 RGB_TOPIC, THERMAL_TOPIC, LABELS_TOPIC = "/rgb/image", "/thermal/image", "/labels/image"
+DEPTH_TOPIC = "/depth/image"  # of simulated drives
 FIRST_STAMP_S = 1_700_000_000  # always the same, so that the same images give the same bag
 
 

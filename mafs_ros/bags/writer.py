@@ -7,7 +7,15 @@ from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
-from rosbags.interfaces import Connection
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from mafs_ros.bags.reader import IMAGE, TYPES, BagError
@@ -15,6 +23,18 @@ from mafs_ros.images.messages.encodings import IMAGE_ENCODINGS
 
 # Metadata version 8 (Iron): the newest that every rosbag2 from Humble to Kilted reads.
 METADATA_VERSION: Literal[8] = 8
+_FOREVER = QosTime(2147483647, 4294967295)
+LATCHED = Qos(
+    QosHistory.KEEP_LAST,
+    1,
+    QosReliability.RELIABLE,
+    QosDurability.TRANSIENT_LOCAL,
+    deadline=_FOREVER,
+    lifespan=_FOREVER,
+    liveliness=QosLiveliness.AUTOMATIC,
+    liveliness_lease_duration=_FOREVER,
+    avoid_ros_namespace_conventions=False,
+)
 
 
 class BagWriter:
@@ -108,11 +128,21 @@ class BagWriter:
             stamp if received is None else received,
         )
 
-    def write_raw(self, topic: str, message_type: str, raw: bytes, received: int) -> None:
-        """Append a serialised message of any type that ROS 2 itself brings; `received` in ns."""
+    def write_raw(
+        self, topic: str, message_type: str, raw: bytes, received: int, *, latched: bool = False
+    ) -> None:
+        """Append a serialised message of any type that ROS 2 itself brings; `received` in ns.
+
+        latched: players of the bag offer the topic's last message to those who come later.
+        """
         connection = self._connections.get(topic)
         if connection is None:
-            connection = self._writer.add_connection(topic, message_type, typestore=TYPES)
+            connection = self._writer.add_connection(
+                topic,
+                message_type,
+                typestore=TYPES,
+                offered_qos_profiles=[LATCHED] if latched else [],
+            )
             self._connections[topic] = connection
         try:
             self._writer.write(connection, received, raw)

@@ -3,6 +3,7 @@
     python3 -m mafs_ros.cameras --ros-args -p rate_hz:=30.0
     python3 -m mafs_ros.cameras --ros-args -p rgb_dir:=vi -p thermal_dir:=ir
     python3 -m mafs_ros.cameras --ros-args -p bag:=drive.mcap -p speed:=0.5
+    python3 -m mafs_ros.cameras --ros-args -p rig:=unaligned -p depth_topic:=depth/image
 
 Simulated cameras may be late, jitter, drop images and look askew. Stamps are those of the
 scheduled acquisition, never of the publication; a bag keeps its own. On stdout come lines of JSON:
@@ -24,7 +25,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mafs_ros.bags.reader import Bag, BagError
 from mafs_ros.bags.topics import choose_topics
@@ -32,7 +33,8 @@ from mafs_ros.base.memory import IMAGE_BUFFERS, keep_freed_memory
 from mafs_ros.cameras.parameters import read_parameters
 from mafs_ros.cameras.publisher import Cameras
 from mafs_ros.cameras.shots import Shot, ahead, bag_shots, folder_shots, generated_shots, repeated
-from mafs_ros.cameras.simulated import simulated_images
+from mafs_ros.cameras.simulated import simulated_images, simulated_infos, simulated_rig
+from mafs_ros.cameras.transform import publish_transform
 from mafs_ros.cameras.waiting import Pacer
 
 
@@ -64,7 +66,10 @@ def open_source(
         name = f"folders {values['rgb_dir']} and {values['thermal_dir']}"
         return name, folder_shots(values), {}
     name = f"simulated street, seed {values['seed']}"
-    return name, generated_shots(values, values["frames"] or None, simulated_images(values)), {}
+    infos = simulated_infos(values)
+    types = dict.fromkeys(infos, CameraInfo)
+    shots = generated_shots(values, values["frames"] or None, simulated_images(values), infos)
+    return name, shots, types
 
 
 def run(node: Node, values: dict[str, Any]) -> None:
@@ -75,6 +80,8 @@ def run(node: Node, values: dict[str, Any]) -> None:
         if values["sent_file"]:
             sent_file = stack.enter_context(open(values["sent_file"], "w", newline=""))
         cameras = Cameras(node, values, types)
+        if rig := simulated_rig(values):
+            publish_transform(node, rig, values["rgb_frame_id"], values["thermal_frame_id"])
         pacer = Pacer(node, values) if values["pace_topic"] else None
         stack.enter_context(spinning(node))
         ready = stack.enter_context(closing(ahead(shots)))

@@ -23,6 +23,12 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Topic of the exact labels of the simulation, mono8 class ids "
         "with the RGB stamps. Empty: not published.",
     ),
+    Parameter(
+        "depth_topic",
+        "",
+        "Topic of the exact depth of the RGB image's pixels, 16UC1 in mm, 0 for the sky and "
+        "beyond 65 m, with the RGB stamps; goes with rig unaligned. Empty: not published.",
+    ),
     Parameter("rgb_frame_id", "rgb_camera", "frame_id of the RGB images; a bag keeps its own."),
     Parameter("thermal_frame_id", "thermal_camera", "frame_id of the thermal images, likewise."),
     Parameter(
@@ -48,6 +54,14 @@ PARAMETERS: tuple[Parameter, ...] = (
         "seeded",
         "Light of the simulated street. seeded: the seed decides.",
         choices=("seeded", "day", "night"),
+    ),
+    Parameter(
+        "rig",
+        "aligned",
+        "Cameras of the simulated street. aligned: both see the same rectangle. unaligned: other "
+        "lenses, sizes and places (thermal: half as wide, 5:4), with camera_info beside both "
+        "image topics and the transform between their frames on /tf_static.",
+        choices=("aligned", "unaligned"),
     ),
     Parameter("seed", 0, "Seed of the street, the jitter and the dropouts.", low=0, high=2**31),
     Parameter(
@@ -163,7 +177,8 @@ FAULTS = (
     "thermal_shift_y_px",
     "thermal_rotation_deg",
 )
-SIMULATION_ONLY = ("labels_topic", "cycle")
+SIMULATION_ONLY = ("labels_topic", "depth_topic", "rig", "cycle")
+DEFAULTS = {row.name: row.default for row in PARAMETERS}
 
 
 def read_parameters(node: Node) -> dict[str, Any]:
@@ -188,11 +203,13 @@ def check_together(values: dict[str, Any]) -> None:
     if values["bag"] or values["stamps_file"]:
         refused = (*refused, *FAULTS)
     for name in refused:
-        if values[name]:
+        if values[name] != DEFAULTS[name]:
             raise ParameterError(
                 f"parameter {name}: got {values[name]!r}, which does not go "
                 f"with recorded images (see parameter {recorded})"
             )
+    if values["depth_topic"] and values["rig"] == "aligned":
+        raise ParameterError("parameter depth_topic: goes with rig unaligned, got rig aligned")
     fastest = max(values["rate_hz"], values["thermal_rate_hz"])
     if values["jitter_s"] >= 0.5 / fastest:
         raise ParameterError(

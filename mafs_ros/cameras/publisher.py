@@ -14,11 +14,21 @@ from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from mafs_ros.bags.rig_messages import info_topic
 from mafs_ros.cameras.shots import SECOND, Shot
 from mafs_ros.cameras.waiting import Pacer, wait_until
 from mafs_ros.images.messages.cdr import header_stamp, with_stamp
 
 LATE_MS = 500.0
+
+
+def topics(values: dict[str, Any]) -> dict[str, str]:
+    """What may be published -> its topic, empty where it is not."""
+    found = {name: values[f"{name}_topic"] for name in ("rgb", "thermal", "labels", "depth")}
+    if values["rig"] != "aligned":
+        for camera in ("rgb", "thermal"):
+            found[f"{camera}_info"] = info_topic(found[camera])
+    return found
 
 
 class Cameras:
@@ -40,8 +50,7 @@ class Cameras:
         )
         self._reliable = reliable
         self._publishers = {}
-        for camera in ("rgb", "thermal", "labels"):
-            topic = values[f"{camera}_topic"]
+        for camera, topic in topics(values).items():
             kind = (types or {}).get(camera, Image)
             if topic:
                 name = f"{topic}/compressed" if kind is CompressedImage else topic
@@ -58,7 +67,7 @@ class Cameras:
             return [
                 publisher
                 for camera, publisher in self._publishers.items()
-                if camera != "labels" and publisher.get_subscription_count() < count
+                if camera in ("rgb", "thermal") and publisher.get_subscription_count() < count
             ]
 
         if not wait_until(lambda: not missing(), timeout_s):

@@ -16,6 +16,7 @@ import numpy as np
 from std_msgs.msg import Header
 
 from mafs_ros.bags.reader import Bag
+from mafs_ros.bags.rig_messages import depth_image
 from mafs_ros.cameras.simulated import misalign
 from mafs_ros.images.files.folders import pair_folders
 from mafs_ros.images.files.read import read_rgb, read_thermal
@@ -25,11 +26,13 @@ from mafs_ros.images.messages.encodings import IMAGE_ENCODINGS
 
 SECOND = 10**9
 AHEAD = 16  # messages that wait ready for their time
+# What is published right after a camera's image, with its stamp, where the source has it.
+COMPANIONS = {"rgb": ("labels", "depth", "rgb_info"), "thermal": ("thermal_info",)}
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One image of one camera ('rgb', 'thermal' or 'labels').
+    """One image of one camera ('rgb', 'thermal'), or what goes with it (COMPANIONS).
 
     `due`: nanoseconds after the start at which it is published. `stamp`: nanoseconds, after the
     start where `recorded` is false. `message`: serialised, None where it is lost; it gets the
@@ -50,32 +53,32 @@ def unstamped(image: np.ndarray, frame_id: str) -> bytes:
 
 
 def generated_shots(
-    values: dict[str, Any], frames: int | None, images: Callable[[float], dict[str, np.ndarray]]
+    values: dict[str, Any],
+    frames: int | None,
+    images: Callable[[float], dict[str, np.ndarray]],
+    infos: dict[str, bytes] | None = None,
 ) -> Iterator[Shot]:
     """Shots of both cameras at their rates and with their faults, in the order of publication.
 
     frames: RGB images, None for no end. images: frame number -> camera -> array; a thermal
-    camera of another rate asks for numbers between.
+    camera of another rate asks for numbers between. infos: camera_info messages, always the same.
     """
     rate = values["rate_hz"]
     thermal_rate = values["thermal_rate_hz"] or rate
     cycle = values["cycle"]
-    with_labels = bool(values["labels_topic"])
-    frame_ids = {
-        "rgb": values["rgb_frame_id"],
-        "thermal": values["thermal_frame_id"],
-        "labels": values["rgb_frame_id"],
-    }
+    rgb_frame_id = values["rgb_frame_id"]
+    unwanted = {name for name in ("labels", "depth") if not values[f"{name}_topic"]}
 
     @lru_cache(maxsize=max(4, cycle))
     def messages(number: float) -> dict[str, bytes]:
         arrays = images(number)
         arrays["thermal"] = misalign(arrays["thermal"], values)
-        return {
-            camera: unstamped(array, frame_ids[camera])
-            for camera, array in arrays.items()
-            if camera != "labels" or with_labels
-        }
+        found = dict(infos or {})
+        for camera in arrays.keys() - unwanted:
+            frame_id = values["thermal_frame_id"] if camera == "thermal" else rgb_frame_id
+            make = depth_image if camera == "depth" else unstamped
+            found[camera] = make(arrays[camera], frame_id)
+        return found
 
     def shots(camera: str, own_rate: float) -> Iterator[Shot]:
         offset = values["thermal_stamp_offset_s"] if camera == "thermal" else 0.0
@@ -89,8 +92,9 @@ def generated_shots(
             stamp = due + round(SECOND * offset)
             message = None if lost < values["dropout"] else content[camera]
             yield Shot(camera, due, stamp, message)
-            if with_labels and camera == "rgb" and message is not None:
-                yield Shot("labels", due, stamp, content["labels"])
+            for name in COMPANIONS[camera] if message is not None else ():
+                if name in content:
+                    yield Shot(name, due, stamp, content[name])
             index += 1
 
     for number in range(cycle):

@@ -8,6 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mafs_ros.bags.rig_messages import camera_info
+from mafs_ros.simulation.rig import SimulatedRig, unaligned_rig
+
 
 def misalignment(values: dict[str, Any], height: int, width: int) -> np.ndarray | None:
     """Homography from thermal to RGB pixels, 3x3, that the fault parameters ask for, or None."""
@@ -36,11 +39,32 @@ def misalign(thermal: np.ndarray, values: dict[str, Any]) -> np.ndarray:
     )
 
 
+def simulated_rig(values: dict[str, Any]) -> SimulatedRig | None:
+    """The rig that is asked for, None for cameras that see the same rectangle."""
+    if values["rig"] == "aligned":
+        return None
+    return unaligned_rig(values["height"], values["width"])
+
+
+def simulated_infos(values: dict[str, Any]) -> dict[str, bytes]:
+    """The camera_info messages of that rig, without stamps; none of aligned cameras."""
+    rig = simulated_rig(values)
+    if rig is None:
+        return {}
+    return {
+        "rgb_info": camera_info(rig.rgb, values["rgb_frame_id"]),
+        "thermal_info": camera_info(rig.thermal, values["thermal_frame_id"]),
+    }
+
+
 def simulated_images(values: dict[str, Any]) -> Callable[[float], dict[str, np.ndarray]]:
     """Images of the simulated street by frame number, which may lie between two frames."""
-    from mafs_ros.simulation import StreetSimulation
+    from mafs_ros.simulation import RigStreet, StreetSimulation
 
     night = {"seeded": None, "day": False, "night": True}[values["light"]]
+    if rig := simulated_rig(values):
+        rig_street = RigStreet(rig, values["seed"], night)
+        return lambda number: vars(rig_street.frame(number / values["rate_hz"])).copy()
     street = StreetSimulation(
         seed=values["seed"], height=values["height"], width=values["width"], night=night
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mafs_ros.bags.make import (
+    DEPTH_TOPIC,
     LABELS_TOPIC,
     RGB_TOPIC,
     THERMAL_TOPIC,
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from mafs_ros.bags.reader import Bag
 
 HINT_STEP_NS = 10**9  # between the pairs that are looked at for a registration
+LIGHTS = {"seeded": None, "day": False, "night": True}
 EXAMPLE = """\
 examples:
   mafs bag make --rgb vi --thermal ir --labels label --fps 10 drive
   mafs bag make --rgb vi --thermal ir --stamps stamps.csv drive
+  mafs bag simulate --seconds 60 --fps 5 drive
   mafs bag info drive"""
 MAKE_EXAMPLE = f"""\
 example:
@@ -35,6 +38,13 @@ Images pair by their names without suffix (0001_rgb and 0001_th too). They becom
 {THERMAL_TOPIC} and, with --labels, {LABELS_TOPIC} (mono8 class ids with the RGB stamps;
 images may lack one).
 A stamps file is CSV with the first line name,rgb,thermal and stamps in seconds."""
+SIMULATE_EXAMPLE = f"""\
+example:
+  mafs bag simulate --seconds 60 --fps 5 --light day drive
+
+The street of `make demo` as a rig sees it whose cameras stand apart, with other lenses and sizes:
+{RGB_TOPIC} (640x480), {THERMAL_TOPIC} (320x256), both camera_info, /tf_static, {LABELS_TOPIC} and
+{DEPTH_TOPIC} (exact depth of the RGB pixels, 16UC1 in mm, 0 for the sky and beyond 65 m)."""
 INFO_EXAMPLE = """\
 example:
   mafs bag info drive
@@ -79,6 +89,7 @@ def add_parser(commands) -> None:
     make.add_argument("--compress", action="store_true", help="zstd for each message")
     make.add_argument("out", metavar="OUT", type=Path, help="folder of the new bag")
     make.set_defaults(run=run_make)
+    add_simulate(kinds)
     info = kinds.add_parser(
         "info",
         help="topics, rates, offsets, parameters that fit",
@@ -88,6 +99,41 @@ def add_parser(commands) -> None:
     info.add_argument("bag", metavar="BAG", type=Path, help="folder, .mcap or .db3 file")
     add_topic_options(info)
     info.set_defaults(run=run_info)
+
+
+def add_simulate(kinds) -> None:
+    """Add `mafs bag simulate`."""
+    simulate = kinds.add_parser(
+        "simulate",
+        help="a bag of a simulated drive with unaligned cameras",
+        epilog=SIMULATE_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    simulate.add_argument("--seconds", metavar="S", type=seconds, default=60.0, help="default: 60")
+    simulate.add_argument(
+        "--fps", metavar="N", type=frames_per_second, default=5.0, help="default: 5"
+    )
+    simulate.add_argument("--seed", metavar="N", type=int, default=0, help="of the street")
+    simulate.add_argument(
+        "--light", choices=tuple(LIGHTS), default="seeded", help="default: the seed decides"
+    )
+    simulate.add_argument(
+        "--storage", choices=("mcap", "sqlite3"), default="mcap", help="default: mcap"
+    )
+    simulate.add_argument("--compress", action="store_true", help="zstd for each message")
+    simulate.add_argument("out", metavar="OUT", type=Path, help="folder of the new bag")
+    simulate.set_defaults(run=run_simulate)
+
+
+def seconds(text: str) -> float:
+    """Parse a duration; raises argparse.ArgumentTypeError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.001 <= value <= 86400:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected 0.001 to 86400 seconds")
+    return value
 
 
 def frames_per_second(text: str) -> float:
@@ -171,4 +217,22 @@ def run_make(args: argparse.Namespace) -> int:
             shutil.rmtree(args.out, ignore_errors=True)
             raise
     print(f"wrote {args.out}: {len(pairs)} pairs" + f", {len(labels)} labelled" * bool(labels))
+    return 0
+
+
+def run_simulate(args: argparse.Namespace) -> int:
+    """Write the bag; raises OSError or ValueError, and then leaves no half bag."""
+    from mafs_ros.bags.simulate import write_simulated_drive
+
+    frames = max(round(args.seconds * args.fps), 1)
+    write_simulated_drive(
+        args.out,
+        frames=frames,
+        fps=args.fps,
+        seed=args.seed,
+        night=LIGHTS[args.light],
+        storage=args.storage,
+        compress=args.compress,
+    )
+    print(f"wrote {args.out}: {frames} pairs of unaligned cameras")
     return 0

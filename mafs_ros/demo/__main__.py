@@ -86,6 +86,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="receive fused images and labels alone, and leave only summary.json",
     )
     parser.add_argument(
+        "--rig",
+        choices=("aligned", "unaligned"),
+        default="aligned",
+        help="of the simulated street: whether both cameras see the same rectangle; "
+        "default: aligned",
+    )
+    parser.add_argument(
         "-p",
         dest="node_parameters",
         metavar="NAME:=VALUE",
@@ -98,6 +105,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--rgb and --thermal go together")
     if args.bag is not None and args.rgb is not None:
         parser.error("give either --bag or --rgb and --thermal")
+    if args.rig != "aligned" and (args.bag is not None or args.rgb is not None):
+        parser.error("--rig goes with the simulated street, not with recorded images")
     if wrong := [text for text in args.node_parameters if ":=" not in text]:
         parser.error(f"-p: got {wrong[0]!r}, expected NAME:=VALUE")
     if args.frames < 0:

@@ -25,7 +25,7 @@ def simulated_source(args: argparse.Namespace) -> Source:
     frames, rate = args.frames or SIMULATED_FRAMES, args.rate or SIMULATED_RATE_HZ
     height, width = SIMULATED_SIZE
     return Source(
-        f"simulated street, {width}x{height}",
+        f"simulated street, {width}x{height}" + ", unaligned cameras" * (args.rig != "aligned"),
         frames,
         height,
         width,
@@ -37,6 +37,7 @@ def simulated_source(args: argparse.Namespace) -> Source:
             "height": height,
             "width": width,
             "seed": SIMULATED_SEED,
+            "rig": args.rig,
         },
         node={},
     )

@@ -1,6 +1,6 @@
 """Pinhole camera of the simulated car.
 
-World axes: x to the right in metres, y up, z along the street, z = 0 at the camera.
+World axes: x to the right in metres, y up, z along the street, z = 0 at the car's RGB camera.
 """
 
 from __future__ import annotations
@@ -27,12 +27,22 @@ class Camera:
     x: float
     y: float
     yaw: float
+    z: float = 0.0
+
+    @property
+    def place(self) -> np.ndarray:
+        """World position [3] in metres."""
+        return np.array([self.x, self.y, self.z])
+
+    def turned(self, vectors: np.ndarray) -> np.ndarray:
+        """World vectors [N, 3] in camera axes (right, up, forward)."""
+        cos, sin = np.cos(self.yaw), np.sin(self.yaw)
+        x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
+        return np.stack([cos * x - sin * z, y, sin * x + cos * z], axis=1)
 
     def to_camera(self, points: np.ndarray) -> np.ndarray:
         """World points [N, 3] to camera axes (right, up, forward), metres."""
-        cos, sin = np.cos(self.yaw), np.sin(self.yaw)
-        x, y, z = points[:, 0] - self.x, points[:, 1] - self.y, points[:, 2]
-        return np.stack([cos * x - sin * z, y, sin * x + cos * z], axis=1)
+        return self.turned(points - self.place)
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
         """Points [N, 3] in camera axes, in front of the camera, to pixels [N, 2]."""
@@ -54,10 +64,10 @@ class Camera:
     def sees(self, x: np.ndarray, z: np.ndarray, radius: np.ndarray | float) -> np.ndarray:
         """Whether things of these radii in metres around (x, z) can be inside the image."""
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
-        dx = x - self.x
-        depth = sin * dx + cos * z
-        edge = 0.5 * self.width / self.focal
-        beside = np.abs(cos * dx - sin * z) - radius > edge * (depth + radius)
+        dx, dz = x - self.x, z - self.z
+        depth = sin * dx + cos * dz
+        edge = max(self.centre_u, self.width - self.centre_u) / self.focal
+        beside = np.abs(cos * dx - sin * dz) - radius > edge * (depth + radius)
         return (depth > NEAR_M - radius) & ~beside
 
     def plane_homography(
@@ -72,15 +82,14 @@ class Camera:
         intrinsics = np.array(
             [[self.focal, 0, self.centre_u], [0, -self.focal, self.horizon_v], [0, 0, 1]]
         )
-        offset = origin - np.array([self.x, self.y, 0.0])
-        return intrinsics @ rotation @ np.stack([step_u, step_v, offset], axis=1)
+        return intrinsics @ rotation @ np.stack([step_u, step_v, origin - self.place], axis=1)
 
     def ground_at(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """World (x, z) in metres of the ground seen at pixels below the horizon."""
         depth = self.y * self.focal / np.maximum(v - self.horizon_v, 0.5)
         side = depth * (u - self.centre_u) / self.focal
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
-        return self.x + cos * side + sin * depth, cos * depth - sin * side
+        return self.x + cos * side + sin * depth, self.z + cos * depth - sin * side
 
 
 def clip_near(polygon: np.ndarray) -> np.ndarray:

@@ -9,10 +9,12 @@ of colour, temperature and label agree to the pixel.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
+
+from mafs_ros.simulation.surfaces import Surfaces
 
 WHITE = 12000
 COLDEST = 22000
@@ -78,11 +80,31 @@ class Haze:
 
 
 class Canvas:
-    """Draws hard-edged shapes with 1/16 pixel accuracy; far haze included."""
+    """Draws hard-edged shapes with 1/16 pixel accuracy; far haze included.
 
-    def __init__(self, haze: Haze):
+    surfaces: takes note of what is drawn where; each shape says by number on which plane it lies.
+    """
+
+    def __init__(self, haze: Haze, surfaces: Surfaces | None = None):
         self.pixels = np.empty_like(haze.picture)
+        self.surfaces = surfaces
         self._haze = haze
+
+    def flat(
+        self, points: np.ndarray, normals: np.ndarray, reach: np.ndarray | float
+    ) -> list[int]:
+        """Numbers of the planes of N shapes, as `Surfaces.add`; zeros where nobody asks."""
+        if self.surfaces is None:
+            return [0] * len(points)
+        return self.surfaces.add(points, normals, np.broadcast_to(reach, len(points)))
+
+    def upright(self, corner: np.ndarray, along: np.ndarray) -> int:
+        """Number of the upright plane through a world point [3] and along a level vector [3]."""
+        if self.surfaces is None:
+            return 0
+        normal = np.array([[along[2], 0.0, -along[0]]])
+        reach = np.array([0.5 * np.hypot(along[0], along[2])])
+        return self.surfaces.add((corner + 0.5 * along)[None], normal, reach)[0]
 
     def clearness(self, depth: np.ndarray | float) -> np.ndarray:
         """Share 0..1 of a thing's own light and heat that reaches the camera from depth m."""
@@ -96,22 +118,34 @@ class Canvas:
         faded = colours * clear[:, None] + self._haze.light * (1.0 - clear)[:, None]
         return pack(faded, kelvin * clear + self._haze.kelvin * (1.0 - clear), labels)
 
-    def fill(self, outline: np.ndarray, value: list) -> None:
+    def fill(self, outline: np.ndarray, value: list, surface: int) -> None:
         """Fill one convex outline [N, 2], pixels; nothing where N < 3."""
         if len(outline) > 2:
-            cv2.fillConvexPoly(self.pixels, sixteenths(outline), value, cv2.LINE_8, 4)
+            self.fill_all([sixteenths(outline)], [value], [surface])
 
-    def fill_all(self, outlines: Iterable[np.ndarray], values: list) -> None:
+    def fill_all(
+        self, outlines: Iterable[np.ndarray], values: list, surfaces: Sequence[int]
+    ) -> None:
         """Fill convex outlines given in `sixteenths`, the later over the earlier."""
+        outlines = list(outlines)
         for outline, value in zip(outlines, values, strict=True):
             cv2.fillConvexPoly(self.pixels, outline, value, cv2.LINE_8, 4)
+        if self.surfaces is not None:
+            for outline, surface in zip(outlines, surfaces, strict=True):
+                cv2.fillConvexPoly(self.surfaces.numbers, outline, (surface,), cv2.LINE_8, 4)
 
-    def ring(self, outline: np.ndarray, thickness: int, value: list) -> None:
+    def ring(self, outline: np.ndarray, thickness: int, value: list, surface: int) -> None:
         """Draw the closed line along an outline [N, 2], pixels."""
-        cv2.polylines(self.pixels, [sixteenths(outline)], True, value, thickness, cv2.LINE_8, 4)
+        line = [sixteenths(outline)], True
+        cv2.polylines(self.pixels, *line, value, thickness, cv2.LINE_8, 4)
+        if self.surfaces is not None:
+            cv2.polylines(self.surfaces.numbers, *line, (surface,), thickness, cv2.LINE_8, 4)
 
     def veil(self, outline: np.ndarray, label: int) -> None:
-        """Label what is already drawn inside a convex outline, and darken it by an eighth."""
+        """Label what is already drawn inside a convex outline, and darken it by an eighth.
+
+        Its depth stays that of what shows through.
+        """
         box = self._box(outline)
         if box is None:
             return
@@ -128,6 +162,7 @@ class Canvas:
         outline: np.ndarray,
         depth: float,
         texels: float,
+        surface: int,
         masks: list[np.ndarray] | None = None,
         light: np.ndarray | None = None,
     ) -> None:
@@ -163,6 +198,8 @@ class Canvas:
             mask = cv2.warpPerspective(masks[i], matrix, size, flags=cv2.INTER_LINEAR)
             mask = cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
         cv2.copyTo(drawn, mask, self.pixels[y0:y1, x0:x1])
+        if self.surfaces is not None:
+            self.surfaces.numbers[y0:y1, x0:x1][mask > 0] = surface
 
     def _faded(self, picture: np.ndarray, clear: float, light: np.ndarray | None) -> np.ndarray:
         """A picture no larger than the canvas under this light, `clear` of it through haze."""

@@ -80,7 +80,8 @@ class Facade:
         texels = FACADE_TEXELS_PER_M * depth / camera.focal
         if end[2] != start[2]:  # lengthwise the wall is seen at a flat angle
             texels *= max(1.0, 0.5 * depth / abs(start[0])) ** 0.5
-        canvas.picture(levels, matrix, outline, depth, texels)
+        surface = canvas.upright(start, end - start)
+        canvas.picture(levels, matrix, outline, depth, texels, surface)
 
 
 def make_facades(world: World, light: Lighting) -> list[Facade]:

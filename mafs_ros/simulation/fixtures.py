@@ -217,6 +217,7 @@ class Furniture:
         lit = colours * light.at(corners.mean(axis=1), normals)
         lit[shines] = colours[shines]
         values = canvas.values(lit, self._kelvin[kept], 0, np.maximum(depth, 0.5)).tolist()
+        surfaces = canvas.flat(corners.mean(axis=1), normals, np.ptp(corners[..., 0], axis=1))
         foliage = light.at(np.stack([self._at[:, 0], self._foliage_height(), z], axis=1))
         found: list[tuple[float, Callable[[], None]]] = []
         for i in np.flatnonzero(seen):
@@ -229,11 +230,10 @@ class Furniture:
                 continue
             if where < 0.6 or item.kind == "hedge":
                 continue
+            boards = partial(canvas.fill_all, outlines[own], values[own], surfaces[own])
+            draw = boards
             if item.kind == "tree":
-                boards = partial(canvas.fill_all, outlines[own], values[own])
                 draw = partial(self._draw_tree, boards, canvas, camera, item, where, foliage[i])
-            else:
-                draw = partial(canvas.fill_all, outlines[own], values[own])
             found.append((where, draw))
         return found
 
@@ -271,7 +271,9 @@ class Furniture:
         colour = np.array([[0.07, 0.12, 0.04]]) * light * 1.2
         kelvin = np.array([self._leaves_kelvin])
         value = canvas.values(colour, kelvin, 0, np.array([max(z, 0.5)])).tolist()[0]
-        canvas.fill(camera.project_polygon(np.array(corners)), value)
+        top = np.array(corners)
+        surface = canvas.flat(top.mean(axis=0)[None], np.array([[0.0, 1.0, 0.0]]), HEDGE_M)[0]
+        canvas.fill(camera.project_polygon(top), value, surface)
         near = np.array([inner, high, z])
         along = np.array([0.0, 0.0, HEDGE_M])
         self._picture(canvas, camera, self._hedge, near, along, high, light, z + 1.0)
@@ -299,7 +301,10 @@ class Furniture:
         matrix = camera.plane_homography(corner, along / cols, down / rows)
         depth = max(z, 1.0)
         texels = rows / high * depth / camera.focal
-        canvas.picture(leaves.pictures, matrix, outline, depth, texels, leaves.masks, light)
+        surface = canvas.upright(corner, along)
+        canvas.picture(
+            leaves.pictures, matrix, outline, depth, texels, surface, leaves.masks, light
+        )
 
 
 def tree_shadow(light: Lighting, item: Fixture, z: float) -> list[np.ndarray]:

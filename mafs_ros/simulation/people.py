@@ -77,8 +77,8 @@ class Placed:
 
 def prepare(
     canvas: Canvas, camera: Camera, light: Lighting, placed: list[Placed]
-) -> list[tuple[np.ndarray, list]]:
-    """Outlines in sixteenths and values of every figure's limbs, far ones first.
+) -> list[tuple[np.ndarray, list, list[int]]]:
+    """Outlines in sixteenths, values and surfaces of every figure's limbs, far ones first.
 
     Each limb is lit by itself; near figures get a bright side. Empty for figures too close.
     """
@@ -115,6 +115,7 @@ def prepare(
     bright[rim, :3] = np.minimum(values[rim, :3] * (1 + contrast), 65535)
     shaded[rim, :3] = values[rim, :3] * (1 - contrast)
     shaded[rim, 3] -= 40  # 0.4 K: the rim is seen at a flat angle
+    surfaces = np.array(_limb_surfaces(canvas, camera, starts, ends))
     depth = 0.5 * (first_depth + last_depth) - layers
     nearest = np.minimum(first_depth, last_depth)
     found = []
@@ -124,12 +125,26 @@ def prepare(
         if nearest[own].min() <= NEAR_M:
             order = order[:0]
         if figure_px(camera, placed[i].z) < 45:
-            found.append((outer[order], values[order].tolist()))
+            found.append((outer[order], values[order].tolist(), surfaces[order].tolist()))
             continue
         both = np.stack([outer[order], inner[order]], axis=1).reshape(-1, *outer.shape[1:])
         pair = np.stack([shaded[order], bright[order]], axis=1).reshape(-1, 4)
-        found.append((both, pair.tolist()))
+        found.append((both, pair.tolist(), np.repeat(surfaces[order], 2).tolist()))
     return found
+
+
+def _limb_surfaces(
+    canvas: Canvas, camera: Camera, starts: np.ndarray, ends: np.ndarray
+) -> list[int]:
+    """Surfaces through the axes of limbs from world points [N, 3] to [N, 3], facing the eye."""
+    if canvas.surfaces is None:
+        return [0] * len(starts)
+    middle, along = 0.5 * (starts + ends), ends - starts
+    view = middle - camera.place
+    # The part of the view across the limb, and a little of all of it for limbs that point here.
+    squared = (along * along).sum(axis=1, keepdims=True)
+    normals = (squared + 1e-4) * view - (view * along).sum(axis=1, keepdims=True) * along
+    return canvas.flat(middle, normals, 0.5 * np.sqrt(squared[:, 0]))
 
 
 def figure_px(camera: Camera, z: float) -> float:
@@ -171,9 +186,11 @@ def draw_wheels(
     lit = np.full((1, 3), 0.02) * light.at(np.array([[at.x, WHEEL_M, at.z]]))
     warm = np.array([weather.air + 0.5])
     value = canvas.values(lit, warm, BIKE, np.array([max(at.z, 0.5)])).tolist()[0]
+    across = np.array([[np.cos(at.direction), 0.0, -np.sin(at.direction)]])
+    surface = canvas.flat(np.array([[at.x, WHEEL_M, at.z]]), across, 0.9)[0]
     for ring in (pixels[:16], pixels[16:]):
         canvas.veil(hull(ring), BIKE)
-        canvas.ring(ring, thickness, value)
+        canvas.ring(ring, thickness, value, surface)
 
 
 def bicycle(item: Fixture, weather: Weather) -> Figure:
@@ -187,13 +204,14 @@ def draw_bicycle_lamp(canvas: Canvas, camera: Camera, at: Placed) -> None:
     """Head or tail lamp of a ridden bicycle, whichever is seen."""
     ahead = np.cos(at.direction) > 0.0
     spot = np.array([[-0.6 if ahead else 0.65, 0.7, 0.0]])
-    pixels, depth = camera.project(_to_world(spot, at.x, at.z, at.direction))
+    place = _to_world(spot, at.x, at.z, at.direction)
+    pixels, depth = camera.project(place)
     radius = max(camera.focal * 0.035 / float(depth[0]), 0.6)
     turn = np.linspace(0, 2 * np.pi, 9)[:-1]
     disc = pixels[0] + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
     glare = np.array([[2.2, 0.1, 0.05]]) if ahead else np.full((1, 3), 4.5)
     value = canvas.values(glare, np.array([295.0]), BIKE, np.zeros(1)).tolist()[0]
-    canvas.fill(disc, value)
+    canvas.fill(disc, value, canvas.flat(place, place - camera.place, 0.1)[0])
 
 
 def shadow(light: Lighting, person: Person, x: float, z: float) -> np.ndarray:

@@ -26,6 +26,7 @@ class Sky:
         self._rows = int(np.ceil(world.horizon)) + 2 * SKY_MARGIN
         self._base = self._rows - SKY_MARGIN
         cols = width + 2 * SKY_MARGIN
+        self._focal, self._centre = world.focal, 0.5 * width + SKY_MARGIN
         rise = np.clip((self._base - np.arange(self._rows)) / self._base, 0, 1)[:, None, None]
         blend = rise**0.6
         colours = weather.sky_horizon * (1 - blend) + weather.sky_top * blend
@@ -84,6 +85,25 @@ class Sky:
         seen = self._picture[shift_v : shift_v + rows, shift_u : shift_u + camera.width]
         canvas.pixels[: len(seen)] = seen
         canvas.pixels[len(seen) : rows] = self._picture[-1, 0]
+
+    def draw_scaled(self, canvas: Canvas, camera: Camera, yaw: float) -> None:
+        """The same for a camera of any focal length and size: all see one and the same sky."""
+        rows = int(np.clip(np.ceil(camera.horizon_v) + 4, 1, camera.height))
+        scale = self._focal / camera.focal
+        turned = (yaw - camera.yaw) * self._focal
+        to_sky = np.array(
+            [
+                [scale, 0.0, self._centre - turned - scale * camera.centre_u],
+                [0.0, scale, self._base - scale * camera.horizon_v],
+            ]
+        )
+        canvas.pixels[:rows] = cv2.warpAffine(
+            self._picture,
+            to_sky,
+            (camera.width, rows),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
 
 
 class Ground:
@@ -147,8 +167,10 @@ class Ground:
             levels.append((start, merged, np.concatenate([blurred] * repeat)))
         return levels
 
-    def draw(self, canvas: Canvas, camera: Camera, driven: float, top: int) -> None:
+    def draw(self, canvas: Canvas, camera: Camera, driven: float, top: int, surface: int) -> None:
         """Fill the canvas from image row `top` down."""
+        if canvas.surfaces is not None:
+            canvas.surfaces.numbers[top:] = surface
         texel = GROUND_TEXEL_M
         start = -(driven % (GROUND_TEXELS * texel))
         bottom = camera.height
@@ -177,7 +199,9 @@ class Ground:
         return camera.horizon_v + camera.y * camera.focal / distance
 
 
-def draw_markings(canvas: Canvas, camera: Camera, world: World, driven: float) -> None:
+def draw_markings(
+    canvas: Canvas, camera: Camera, world: World, driven: float, surface: int
+) -> None:
     """Lane lines, stop line and zebra crossing on the ground."""
     paint = np.array([0.62, 0.62, 0.6])
     kelvin = world.weather.road - 0.8 - 1.6 * float(world.weather.sun[0])
@@ -204,7 +228,7 @@ def draw_markings(canvas: Canvas, camera: Camera, world: World, driven: float) -
         stripe(0.15 if world.camera_x > 0 else -edge + 0.4, edge - 0.4, z - 3.6, z - 3.2)
     pixels, _ = camera.project(np.array(corners))
     outlines = sixteenths(pixels).reshape(-1, 4, 2)
-    canvas.fill_all(outlines, [value] * len(outlines))
+    canvas.fill_all(outlines, [value] * len(outlines), [surface] * len(outlines))
 
 
 def in_street(z: np.ndarray, driven: float, behind: float) -> np.ndarray:

@@ -47,6 +47,10 @@ class Traffic:
         self._centres = [m.centres * turn * car.scale for car, m, turn in pairs]
         self._normals = [m.normals * turn for _, m, turn in pairs]
         self._bases = [m.base * turn * car.scale for car, m, turn in pairs]
+        self._reach = [
+            np.array([np.ptp(m.vertices[face], axis=0).max() for face in m.faces]) * car.scale
+            for car, m, _ in pairs
+        ]
         self._albedo = [_albedo(car, m) for car, m, _ in pairs]
         looks = list(zip(self._meshes, self._normals, strict=True))
         self._mirrored = [_mirrored(m, weather, normals) for m, normals in looks]
@@ -107,7 +111,7 @@ class Traffic:
         braking: float,
     ) -> None:
         shape, normals = self._meshes[i], self._normals[i]
-        to_eye = np.array([camera.x, camera.y, 0.0]) - centres
+        to_eye = camera.place - centres
         distance = np.sqrt((to_eye * to_eye).sum(axis=1))[shape.parents]
         towards = (to_eye[shape.parents] * normals).sum(axis=1) > 0.0
         order = np.lexsort((np.arange(len(distance)), -distance))
@@ -115,14 +119,20 @@ class Traffic:
         if camera.focal / max(at[2], 1.0) < 9.0:  # under 15 pixels wide: no trim, no wheel hubs
             order = order[~shape.fine[order]]
         self._underside(canvas, camera, light, i, at)
+        surfaces = canvas.flat(centres, normals, self._reach[i])
         vertices = self._vertices[i] + at
         inside = camera.to_camera(vertices)
         if inside[:, 2].min() < 0.5:
             for k in order:
-                canvas.fill(camera.project_polygon(vertices[shape.faces[k]]), values[k])
+                outline = camera.project_polygon(vertices[shape.faces[k]])
+                canvas.fill(outline, values[k], surfaces[k])
         else:
             pixels = sixteenths(camera.to_pixels(inside))
-            canvas.fill_all([pixels[shape.faces[k]] for k in order], [values[k] for k in order])
+            canvas.fill_all(
+                [pixels[shape.faces[k]] for k in order],
+                [values[k] for k in order],
+                [surfaces[k] for k in order],
+            )
         self._lamps(canvas, camera, i, at, braking)
 
     def _underside(
@@ -133,7 +143,9 @@ class Traffic:
         colour = np.full((1, 3), 0.02) * light.ambient
         kelvin = np.array([weather.road + 2.0 * car.heat - 1.5 * float(weather.sun[0])])
         value = canvas.values(colour, kelvin, 0, np.array([max(at[2], 1.0)])).tolist()[0]
-        canvas.fill(camera.project_polygon(self._bases[i] + at), value)
+        base = self._bases[i] + at
+        surface = canvas.flat(base.mean(axis=0)[None], np.array([[0.0, 1.0, 0.0]]), 4.0)[0]
+        canvas.fill(camera.project_polygon(base), value, surface)
 
     def _lamps(
         self, canvas: Canvas, camera: Camera, i: int, at: np.ndarray, braking: float
@@ -144,14 +156,16 @@ class Traffic:
             return
         scale = np.array([car.heading, 1.0, car.heading]) * car.scale
         for spot, front in self._meshes[i].lamps:
-            inside = camera.to_camera((spot * scale + at)[None])
+            place = (spot * scale + at)[None]
+            inside = camera.to_camera(place)
             if inside[0, 2] < 1.0 or (car.heading < 0) != front:
                 continue
             radius = max(camera.focal * (0.085 if front else 0.05) / inside[0, 2], 0.9)
             glare = np.full((1, 3), 5.2) if front else np.array([[1.6 + 2.5 * braking, 0.1, 0.05]])
             warm = np.array([self._weather.air + 12.0])
             value = canvas.values(glare, warm, CAR, np.zeros(1)).tolist()[0]
-            canvas.fill(camera.to_pixels(inside)[0] + radius * DISC, value)
+            surface = canvas.flat(place, place - camera.place, 0.1)[0]
+            canvas.fill(camera.to_pixels(inside)[0] + radius * DISC, value, surface)
 
 
 def _albedo(car: Car, shape: Mesh) -> np.ndarray:

@@ -103,6 +103,20 @@ class World:
         pace = 0.35
         return self.speed * (t + 0.8 * np.sin(pace * t + self.sway) / pace)
 
+    @property
+    def shake(self) -> float:
+        """How far in radians the road shakes the camera."""
+        return 0.0012 * min(self.speed, 5.0) / 5.0 + 0.0001
+
+    def nod(self, t: float) -> float:
+        """How far the camera looks up at time t, in units of `shake`."""
+        return float(np.sin(7.3 * t + self.sway) + 0.6 * np.sin(12.1 * t))
+
+    def heading(self, t: float) -> float:
+        """How far in radians the camera looks to the right at time t."""
+        shake = self.shake
+        return float(self.yaw + 0.25 * shake * np.sin(3.1 * t) + 4 * shake * np.sin(0.4 * t))
+
 
 def make_world(seed: int, width: int, height: int, night: bool | None) -> World:
     """The street of a seed, for images of width x height pixels."""

@@ -1,127 +1,24 @@
 """The simulated cameras as a process of their own: what they say they send is what arrives."""
 
 import csv
-import json
 import signal
-import subprocess
-import sys
-import threading
 import time
 
 import cv2
 import numpy as np
 import pytest
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import QoSProfile
-from rclpy.serialization import deserialize_message, serialize_message
+from camera_process import Receiver, failure, finish, receive, start
+from rclpy.serialization import serialize_message
 from recordings import write_bag
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from mafs_ros.bags import reader, topics
 from mafs_ros.bags.writer import BagWriter
-from mafs_ros.images.messages.cdr import header_stamp
 
 # Fast DDS acknowledges small reliable messages only every 3 s, for which the cameras wait at the
 # end; images of this size it acknowledges at once.
 HEIGHT, WIDTH = 480, 640
-DEADLINE_S = 30.0
-
-
-def arguments(values):
-    parameters = [part for name, value in values.items() for part in ("-p", f"{name}:={value}")]
-    return [sys.executable, "-m", "mafs_ros.cameras", "--ros-args", *parameters]
-
-
-def start(**values):
-    return subprocess.Popen(
-        arguments(values), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def finish(process):
-    """The summary of a process that ends by itself with success."""
-    out, err = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, err
-    return json.loads(out.splitlines()[-1])
-
-
-def failure(**values):
-    """The one line that a process which must fail writes beside its log."""
-    run = subprocess.run(arguments(values), capture_output=True, text=True, timeout=DEADLINE_S)
-    assert run.returncode == 1, run
-    lines = [line for line in run.stderr.splitlines() if not line.startswith("[INFO]")]
-    assert len(lines) == 1, run.stderr
-    return lines[0]
-
-
-class Receiver:
-    """Subscribes to both cameras and keeps all messages, serialised, with their topics."""
-
-    def __init__(self, rgb=("rgb/image", Image), thermal=("thermal/image", Image), labels=False):
-        self.messages = []
-        self.arrived = threading.Condition()
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context)
-        self.node = rclpy.create_node("receiver", context=self.context)
-        topics = {"rgb": rgb, "thermal": thermal}
-        if labels:
-            topics["labels"] = ("labels/image", Image)
-        self.types = {camera: kind for camera, (_, kind) in topics.items()}
-        for camera, (topic, kind) in topics.items():
-            self.node.create_subscription(
-                kind,
-                topic,
-                lambda raw, camera=camera: self.take(camera, raw),
-                QoSProfile(depth=200),
-                raw=True,
-            )
-        self.acknowledge = self.node.create_publisher(Header, "done", QoSProfile(depth=10))
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-        self.thread = threading.Thread(target=self.executor.spin)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.executor.shutdown()
-        self.thread.join()
-        self.node.destroy_node()
-        self.context.shutdown()
-
-    def take(self, camera, raw):
-        with self.arrived:
-            self.messages.append((camera, raw))
-            self.arrived.notify_all()
-
-    def wait_for(self, count):
-        with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.messages) >= count, DEADLINE_S), (
-                f"{len(self.messages)} of {count} messages"
-            )
-
-    def raw(self, camera):
-        return [raw for name, raw in self.messages if name == camera]
-
-    def decoded(self, camera):
-        return [deserialize_message(raw, self.types[camera]) for raw in self.raw(camera)]
-
-    def stamps(self, camera):
-        return np.array([header_stamp(raw) for raw in self.raw(camera)])
-
-
-def receive(labels=False, **values):
-    """Run the cameras to their end; returns the receiver and their summary, both agreeing."""
-    with Receiver(labels=labels) as receiver:
-        summary = finish(start(wait_for_subscribers=1, **values))
-        counts = {camera: summary[camera]["sent"] for camera in receiver.types}
-        receiver.wait_for(sum(counts.values()))
-    assert {camera: len(receiver.raw(camera)) for camera in receiver.types} == counts
-    assert summary["finished"] is True
-    return receiver, summary
 
 
 def test_folders_arrive_byte_for_byte_with_scheduled_stamps(ros_domain, folders, pairs):
@@ -259,7 +156,9 @@ def test_simulation_sends_its_frames_and_exact_labels(ros_domain):
         "width": WIDTH,
         "light": "night",
     }
-    receiver, _ = receive(labels=True, labels_topic="labels/image", **values)
+    receiver, _ = receive(
+        {"labels": ("labels/image", Image)}, labels_topic="labels/image", **values
+    )
     street = StreetSimulation(seed=4, height=HEIGHT, width=WIDTH, night=True)
     for index in range(5):
         frame = street.frame(index / 20.0)
