@@ -89,6 +89,7 @@ class FrameHealth:
     failed: int = 0
     bad_image: int = 0
     not_subscribed: int = 0
+    not_registered: int = 0
     failure: str = ""
     subscribed: bool = True
     publications: Events = field(default_factory=Events)
@@ -104,6 +105,7 @@ class FrameHealth:
             "failed": self.failed,
             "bad_image": self.bad_image,
             "not_subscribed": self.not_subscribed,
+            "not_registered": self.not_registered,
         }
 
     def publish(

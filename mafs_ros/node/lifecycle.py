@@ -27,12 +27,15 @@ from mafs_ros.base.errors import one_line
 from mafs_ros.base.output_topics import IMAGES, LABEL_INFO, private
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine.while_compiling import WhileCompiling
+from mafs_ros.node.calibrations import Calibrations, known_to
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.declare import declare_parameters, parameter_values
+from mafs_ros.node.depth import DepthInput
 from mafs_ros.node.diagnostics import OK, Status, diagnostic_array, statuses
 from mafs_ros.node.health import Events
 from mafs_ros.node.inputs import Inputs, input_topic
 from mafs_ros.node.label_info import LabelInfo, label_info_message
+from mafs_ros.node.registration_status import registration_status
 from mafs_ros.node.stamps import stamp_fault
 from mafs_ros.node.state import Activity, Session, leave_pair
 from mafs_ros.node.transitions import attempt, refuse_impossible_transitions
@@ -40,7 +43,12 @@ from mafs_ros.node.warnings import Warnings
 from mafs_ros.node.worker import Worker
 from mafs_ros.parameters.checks import check_change, check_together
 from mafs_ros.parameters.table import TABLE
-from mafs_ros.perception.build import build_perception, cache_dir_of, scaler_from
+from mafs_ros.perception.build import (
+    build_perception,
+    cache_dir_of,
+    registration_in_words,
+    scaler_from,
+)
 from mafs_ros.perception.pairing.mailbox import Mailbox
 from mafs_ros.perception.pairing.policy import Pairing
 
@@ -133,6 +141,7 @@ class MafsNode(LifecycleNode):
         values = parameter_values(self)
         for camera in ("rgb", "thermal"):
             input_topic(self, values, camera)
+        known = known_to(self, values)
         weights = Path(values["weights"]).expanduser() if values["weights"] else default_weights()
         perception, table = build_perception(
             values, weights, cache_dir_of(values), say=self.get_logger().info
@@ -155,6 +164,8 @@ class MafsNode(LifecycleNode):
                 "preset": engine.model_info.preset,
                 "classes": " ".join(table.names),
             },
+            registration=registration_in_words(values),
+            known=known,
         )
         self.get_logger().info(
             f"{engine.description}; {engine.model_info.preset} with classes "
@@ -180,6 +191,10 @@ class MafsNode(LifecycleNode):
             thermal_time_offset_s=values["thermal_time_offset_s"],
             pair_by=values["pair_by"],
         )
+        depth = None
+        if values["depth_topic"]:
+            depth = DepthInput(self, values["depth_topic"], values["depth_slop_s"], self._warnings)
+            depth.open()
         worker = Worker(
             session,
             mailbox,
@@ -189,8 +204,13 @@ class MafsNode(LifecycleNode):
             self._warnings,
             self.get_logger(),
             self.get_clock(),
+            depth,
         )
-        self._activity = Activity(rgb, thermal, pairing, pairs, mailbox, worker)
+        calibrations = Calibrations(self, values, session, self._warnings)
+        self._activity = Activity(
+            rgb, thermal, pairing, pairs, mailbox, worker, calibrations, depth
+        )
+        calibrations.open()
         worker.start()
         session.label_info.publish(label_info_message(session.table))
         self._activity.inputs = Inputs(self, values, (rgb, thermal), pairing, self._warnings)
@@ -205,8 +225,9 @@ class MafsNode(LifecycleNode):
         if activity is None:
             return
         self.get_logger().info("stopping")
-        if activity.inputs is not None:
-            activity.inputs.close()
+        for subscriptions in (activity.inputs, activity.calibrations, activity.depth):
+            if subscriptions is not None:
+                subscriptions.close()
         activity.mailbox.close()
         activity.worker.join()
 
@@ -236,10 +257,15 @@ class MafsNode(LifecycleNode):
             if any(name in changes for name in SCALER_PARAMETERS):
                 self._session.perception.scaler = scaler_from(values)
             self._session.overlay_alpha = values["overlay_alpha"]
+            if self._session.known is not None:
+                self._session.known.set_plane(values["plane_depth_m"])
+                self._session.perception.registration = self._session.known.registration
         if self._activity is not None:
             self._activity.pairing.slop_s = values["slop_s"]
             self._activity.pairing.thermal_time_offset_s = values["thermal_time_offset_s"]
             self._activity.pairing.pair_by = values["pair_by"]
+            if self._activity.depth is not None:
+                self._activity.depth.slop_s = values["depth_slop_s"]
 
     # health
 
@@ -264,6 +290,7 @@ class MafsNode(LifecycleNode):
             return [Status("perception", OK, state, {})]
         stale_s = self.get_parameter("stale_timeout_s").value
         activity.inputs.watch(now, stale_s)
+        activity.calibrations.watch(now, stale_s)
         fault = stamp_fault(
             activity,
             now,
@@ -271,6 +298,7 @@ class MafsNode(LifecycleNode):
             self.get_parameter("queue_size").value,
         )
         found = statuses(session, activity, now, stale_s, fault)
+        found.append(registration_status(session, activity.depth, now, stale_s))
         for status in found:
             if status.name == "pairing" and status.level != OK:
                 cause = re.sub(r"[\d.]", "", status.message)  # another cause is said at once
