@@ -1,7 +1,6 @@
 """The subscription to the depth images of the RGB camera's view."""
 
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +10,15 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from mafs_ros.base.errors import one_line
-from mafs_ros.base.stamps import NS_PER_S, nanoseconds
+from mafs_ros.base.stamps import nanoseconds
 from mafs_ros.images.messages.cdr import CdrError, read_image
 from mafs_ros.images.messages.decode import depth_from_message
 from mafs_ros.images.messages.pixels import ImageError
 from mafs_ros.node.inputs import full_topic
 from mafs_ros.node.state import Arrival
 from mafs_ros.node.warnings import Warnings
+from mafs_ros.perception.pairing.recent import Recent
 
-KEPT = 10  # a third of a second at 30 Hz
 DEPTH_QOS = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.BEST_EFFORT
 )
@@ -48,7 +47,7 @@ class DepthInput:
         self.counts = DepthCounts()
         self.since = time.monotonic()
         self._node, self._warnings = node, warnings
-        self._kept: deque[Arrival] = deque(maxlen=KEPT)
+        self._recent = Recent()
         self._subscription: Any = None
 
     def open(self) -> None:
@@ -68,19 +67,14 @@ class DepthInput:
 
         By stamps; with pair_by `arrival` by the time of arrival.
         """
-        arrivals = list(self._kept)
-
-        def apart_ns(arrival: Arrival) -> int:
-            if pair_by == "arrival":
-                return abs(arrival.received_ns - rgb.received_ns)
-            return abs(nanoseconds(arrival.header.stamp) - nanoseconds(rgb.header.stamp))
-
-        nearest = min(arrivals, key=apart_ns, default=None)
-        if nearest is None or apart_ns(nearest) > self.slop_s * NS_PER_S:
+        message = self._recent.nearest(
+            nanoseconds(rgb.header.stamp), rgb.received_ns, pair_by, self.slop_s
+        )
+        if message is None:
             self.counts.missing += 1
             return None
         try:
-            depth = depth_from_message(nearest.message)
+            depth = depth_from_message(message)
         except ImageError as error:
             self._refuse(error)
             return None
@@ -92,9 +86,12 @@ class DepthInput:
         self.counts.received += 1
         self.counts.newest = arrival_s
         try:
-            self._kept.append(Arrival(read_image(raw), arrival_s))
+            arrival = Arrival(read_image(raw), arrival_s)
         except CdrError as error:
             self._refuse(error)
+            return
+        stamp_ns = nanoseconds(arrival.header.stamp)
+        self._recent.add(stamp_ns, arrival.received_ns, arrival.message)
 
     def _refuse(self, error: Exception) -> None:
         self.counts.bad += 1
