@@ -24,6 +24,7 @@ from mafs_ros.images.messages.cdr import header_stamp
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+WITHOUT_HEADER = ("tf2_msgs/msg/TFMessage",)  # of the types that are read
 # The image messages are the same in every ROS 2 from Humble on, and bags older than Iron hold no
 # definitions: so these are used, whatever a bag says about its other types.
 TYPES = get_typestore(Stores.ROS2_HUMBLE)
@@ -65,7 +66,10 @@ class ImageTopic:
 
 @dataclass(frozen=True)
 class BagMessage:
-    """One recorded image: `stamp` of its header and `received` by the recorder, in nanoseconds."""
+    """One recorded message: `stamp` of its header and `received` by the recorder, in nanoseconds.
+
+    TF messages have no header of their own, and `received` is their stamp too.
+    """
 
     topic: str
     message_type: str
@@ -233,9 +237,8 @@ class Bag:
         while True:
             try:
                 connection, received, raw = next(messages)
-                message = BagMessage(
-                    connection.topic, connection.msgtype, header_stamp(raw), received, raw
-                )
+                stamp = received if connection.msgtype in WITHOUT_HEADER else header_stamp(raw)
+                message = BagMessage(connection.topic, connection.msgtype, stamp, received, raw)
             except StopIteration:
                 return
             except Exception as error:  # rosbags raises many kinds on damaged files

@@ -16,22 +16,31 @@ import numpy as np
 
 from mafs_ros.bags.reader import Bag, BagError, BagMessage, ImageTopic
 from mafs_ros.bags.times import Stamped, Times
+from mafs_ros.evaluation.bag_cameras import BagCameras
 from mafs_ros.evaluation.ground_truth import GroundTruth, LabelTopic
 from mafs_ros.perception.pairing.counters import PairingCounters
 from mafs_ros.perception.pairing.policy import Pairing
+from mafs_ros.perception.registration import CameraRegistration
 
 LABEL_WAIT = 30  # pairs that wait for a label topic which lags behind
 
 
 @dataclass
 class Frame:
-    """A pair that is to be evaluated. number: of the pair, from 0; rgb_number: of the image."""
+    """A pair that is to be evaluated. number: of the pair, from 0; rgb_number: of the image.
+
+    With registration: camera_info, what was known when it was recorded: registration, or
+    not_registered, why there is none; depth, the image of it.
+    """
 
     number: int
     rgb: BagMessage
     thermal: BagMessage
     rgb_number: int
     pair_by: str = "stamp"
+    registration: CameraRegistration | None = None
+    not_registered: str = ""
+    depth: BagMessage | None = None
 
     @property
     def thermal_time_s(self) -> float:
@@ -66,7 +75,8 @@ class PairReader:
     """Reads the wanted pairs of a bag and logs all of them.
 
     topics: RGB and thermal; settings: parameters of the node; labels: ground truth, those of a
-    topic are collected on the way; wanted: which pairs to give.
+    topic are collected on the way; wanted: which pairs to give; cameras: what is known of them,
+    with registration: camera_info.
     """
 
     def __init__(
@@ -75,11 +85,13 @@ class PairReader:
         settings: dict[str, Any],
         labels: GroundTruth | None,
         wanted: Callable[[Frame], bool],
+        cameras: BagCameras | None = None,
     ) -> None:
         self.log = PairLog()
         self._rgb, self._thermal = (topic.name for topic in topics)
         self._labels = labels if isinstance(labels, LabelTopic) else None
         self._wanted = wanted
+        self._cameras = cameras
         self._shift_ns = round(settings["thermal_time_offset_s"] * 1e9)
         self._pair_by = settings["pair_by"]
         self._found: list[tuple[Stamped, Stamped]] = []
@@ -123,11 +135,16 @@ class PairReader:
             self._thermal: ([], []),
         }
         wanted = {self._rgb, self._thermal} | ({labels.topic.name} if labels else set())
+        wanted |= self._cameras.names if self._cameras else set()
         try:
             for message in bag.messages(wanted):
                 if labels is not None and message.topic == labels.topic.name:
                     labels.add(message)
                     yield None
+                    continue
+                if message.topic not in stamps:
+                    assert self._cameras is not None
+                    self._cameras.take(message)
                     continue
                 own, received = stamps[message.topic]
                 stamped = Stamped(message, message.stamp, len(own), message.received)
@@ -154,4 +171,8 @@ class PairReader:
             apart = thermal.message.received - rgb.message.received
         self.log.offsets_ms.append((apart + self._shift_ns) / 1e6)
         self.log.rgb_stamps.append(rgb.message.stamp)
+        if self._cameras is not None:
+            frame.registration = self._cameras.registration
+            frame.not_registered = "" if frame.registration else self._cameras.trouble
+            frame.depth = self._cameras.depth_for(rgb.message)
         return frame if self._wanted(frame) else None

@@ -5,7 +5,7 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
-from mafs_ros.parameters.checks import complete, unknown_parameter
+from mafs_ros.parameters.checks import complete, convert, unknown_parameter
 from mafs_ros.parameters.table import PARAMETERS, TABLE, Parameter
 
 
@@ -33,7 +33,7 @@ def declare_parameters(node: Node, table: tuple[Parameter, ...] = PARAMETERS) ->
 
 def parameter_values(node: Node) -> dict[str, Any]:
     """Name -> value of every parameter of the table."""
-    return {name: node.get_parameter(name).value for name in TABLE}
+    return {name: convert(row, node.get_parameter(name).value) for name, row in TABLE.items()}
 
 
 def descriptor(parameter: Parameter) -> ParameterDescriptor:
@@ -42,7 +42,7 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
     if parameter.choices:
         result.additional_constraints = parameter.expected
     if parameter.low is not None and parameter.high is not None:
-        if isinstance(parameter.default, float):
+        if isinstance(parameter.default, (float, list)):
             bounds = FloatingPointRange(from_value=parameter.low, to_value=parameter.high)
             result.floating_point_range = [bounds]
         else:

@@ -85,6 +85,8 @@ def idle_reason(activity: Activity, now: float, stale_s: float) -> str:
         return "no pair comes (see the cameras and the pairing)"
     if not frames.subscribed or activity.mailbox.counters.taken > sum(frames.counts().values()):
         return ""
+    if frames.not_registered and not frames.published:
+        return "it is not known how the cameras see (see the registration)"
     return "of no pair both images can be read (see the cameras)"
 
 
@@ -175,7 +177,7 @@ def perception_status(
     facts: what else is to be shown (engine, weights, thermal range, ...); idle: why nothing comes
     out. The counters add up:
     pairs = waiting + in_progress + published + failed + bad_image + not_subscribed
-    + replaced_while_busy + discarded.
+    + not_registered + replaced_while_busy + discarded.
     """
     rate = frames.publications.rate_hz(now)
     level, message = OK, f"{rate:.1f} frames/s"

@@ -90,6 +90,7 @@ class FrameHealth:
     failed: int = 0
     bad_image: int = 0
     not_subscribed: int = 0
+    not_registered: int = 0
     failure: str = ""
     remarks: deque[str] = field(default_factory=lambda: deque(maxlen=8))
     subscribed: bool = True
@@ -106,6 +107,7 @@ class FrameHealth:
             "failed": self.failed,
             "bad_image": self.bad_image,
             "not_subscribed": self.not_subscribed,
+            "not_registered": self.not_registered,
         }
 
     def publish(

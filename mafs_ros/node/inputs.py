@@ -1,7 +1,7 @@
 """The subscriptions to the two cameras, from activate to deactivate."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -27,23 +27,27 @@ except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 
-def input_topic(node: Node, values: dict[str, Any], camera: str) -> str:
+def input_topic(node: Node, values: Mapping[str, Any], camera: str) -> str:
     """The full name of the topic subscribed for 'rgb' or 'thermal', remappings included.
 
     Raises ParameterError for what is no name of a topic.
     """
-    name = values[f"{camera}_topic"]
+    topic = full_topic(node, f"{camera}_topic", values[f"{camera}_topic"])
+    if values[f"{camera}_transport"] == "compressed":  # whose own name may be remapped too
+        return node.resolve_topic_name(f"{topic.removesuffix(SUFFIX)}{SUFFIX}")
+    return topic
+
+
+def full_topic(node: Node, parameter: str, name: str) -> str:
+    """The full name of a topic, remappings included; ParameterError for what is no name."""
     try:
         validate_topic_name(name)
     except InvalidTopicNameException as error:
         reason = str(error).splitlines()[0].rstrip(":")
         raise ParameterError(
-            f"parameter {camera}_topic: got {name!r}, expected the name of a topic ({reason})"
+            f"parameter {parameter}: got {name!r}, expected the name of a topic ({reason})"
         ) from None
-    topic = node.resolve_topic_name(name)
-    if values[f"{camera}_transport"] == "compressed":  # whose own name may be remapped too
-        return node.resolve_topic_name(f"{topic.removesuffix(SUFFIX)}{SUFFIX}")
-    return topic
+    return node.resolve_topic_name(name)
 
 
 class Inputs:

@@ -27,12 +27,15 @@ from mafs_ros.base.errors import one_line
 from mafs_ros.base.output_topics import IMAGES, LABEL_INFO, private
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine.while_compiling import WhileCompiling
+from mafs_ros.node.calibrations import Calibrations, known_to
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.declare import declare_parameters, parameter_values
+from mafs_ros.node.depth import DepthInput
 from mafs_ros.node.diagnostics import OK, Status, diagnostic_array, statuses
 from mafs_ros.node.health import Events
 from mafs_ros.node.inputs import Inputs, input_topic
 from mafs_ros.node.label_info import LabelInfo, label_info_message
+from mafs_ros.node.registration_status import registration_status
 from mafs_ros.node.registration_watch import RegistrationWatch
 from mafs_ros.node.stamps import stamp_fault
 from mafs_ros.node.state import Activity, Session, leave_pair
@@ -41,7 +44,12 @@ from mafs_ros.node.warnings import Warnings
 from mafs_ros.node.worker import Worker
 from mafs_ros.parameters.checks import check_change, check_together
 from mafs_ros.parameters.table import TABLE
-from mafs_ros.perception.build import build_perception, cache_dir_of, scaler_from
+from mafs_ros.perception.build import (
+    build_perception,
+    cache_dir_of,
+    registration_in_words,
+    scaler_from,
+)
 from mafs_ros.perception.pairing.mailbox import Mailbox
 from mafs_ros.perception.pairing.policy import Pairing
 
@@ -134,6 +142,7 @@ class MafsNode(LifecycleNode):
         values = parameter_values(self)
         for camera in ("rgb", "thermal"):
             input_topic(self, values, camera)
+        known = known_to(self, values)
         weights = Path(values["weights"]).expanduser() if values["weights"] else default_weights()
         perception, table = build_perception(
             values, weights, cache_dir_of(values), say=self.get_logger().info
@@ -156,6 +165,8 @@ class MafsNode(LifecycleNode):
                 "preset": engine.model_info.preset,
                 "classes": " ".join(table.names),
             },
+            registration=registration_in_words(values),
+            known=known,
         )
         self.get_logger().info(
             f"{engine.description}; {engine.model_info.preset} with classes "
@@ -182,6 +193,10 @@ class MafsNode(LifecycleNode):
             pair_by=values["pair_by"],
         )
         registration_watch = RegistrationWatch(self.get_logger(), values["registration_warn_px"])
+        depth = None
+        if values["depth_topic"]:
+            depth = DepthInput(self, values["depth_topic"], values["depth_slop_s"], self._warnings)
+            depth.open()
         worker = Worker(
             session,
             mailbox,
@@ -192,12 +207,15 @@ class MafsNode(LifecycleNode):
             self.get_logger(),
             self.get_clock(),
             registration_watch,
+            depth,
         )
+        calibrations = Calibrations(self, values, session, self._warnings)
         self._activity = Activity(
-            rgb, thermal, pairing, pairs, mailbox, worker, registration_watch
+            rgb, thermal, pairing, pairs, mailbox, worker, registration_watch, calibrations, depth
         )
         worker.start()
         registration_watch.start()
+        calibrations.open()
         session.label_info.publish(label_info_message(session.table))
         self._activity.inputs = Inputs(self, values, (rgb, thermal), pairing, self._warnings)
         self._activity.inputs.open()
@@ -211,8 +229,9 @@ class MafsNode(LifecycleNode):
         if activity is None:
             return
         self.get_logger().info("stopping")
-        if activity.inputs is not None:
-            activity.inputs.close()
+        for subscriptions in (activity.inputs, activity.calibrations, activity.depth):
+            if subscriptions is not None:
+                subscriptions.close()
         activity.mailbox.close()
         activity.worker.join()
         activity.registration_watch.close()
@@ -243,11 +262,16 @@ class MafsNode(LifecycleNode):
             if any(name in changes for name in SCALER_PARAMETERS):
                 self._session.perception.scaler = scaler_from(values)
             self._session.overlay_alpha = values["overlay_alpha"]
+            if self._session.known is not None:
+                self._session.known.set_plane(values["plane_depth_m"])
+                self._session.perception.registration = self._session.known.registration
         if self._activity is not None:
             self._activity.pairing.slop_s = values["slop_s"]
             self._activity.pairing.thermal_time_offset_s = values["thermal_time_offset_s"]
             self._activity.pairing.pair_by = values["pair_by"]
             self._activity.registration_watch.warn_px = values["registration_warn_px"]
+            if self._activity.depth is not None:
+                self._activity.depth.slop_s = values["depth_slop_s"]
 
     # health
 
@@ -272,6 +296,7 @@ class MafsNode(LifecycleNode):
             return [Status("perception", OK, state, {})]
         stale_s = self.get_parameter("stale_timeout_s").value
         activity.inputs.watch(now, stale_s)
+        activity.calibrations.watch(now, stale_s)
         fault = stamp_fault(
             activity,
             now,
@@ -279,6 +304,7 @@ class MafsNode(LifecycleNode):
             self.get_parameter("queue_size").value,
         )
         found = statuses(session, activity, now, stale_s, fault)
+        found.append(registration_status(session, activity.depth, now, stale_s))
         for status in found:
             if status.name == "pairing" and status.level != OK:
                 cause = re.sub(r"[\d.]", "", status.message)  # another cause is said at once
@@ -286,6 +312,6 @@ class MafsNode(LifecycleNode):
             elif status.name == "pairing" and fault is not None and not activity.doubt_said:
                 activity.doubt_said = True  # may be right: pairs come
                 self.warn("stamps", f"please check the stamps: {fault}")
-            elif status.name == "registration" and status.level != OK:
-                self.warn("registration", status.message)
+            elif status.name == "alignment" and status.level != OK:
+                self.warn("alignment", status.message)
         return found

@@ -48,9 +48,9 @@ class RegistrationWatch(threading.Thread):
         """The line of /diagnostics."""
         offset = self._watch.offset
         if not self.warn_px:
-            return Status("registration", OK, "not watched (registration_warn_px is 0)", {})
+            return Status("alignment", OK, "not watched (registration_warn_px is 0)", {})
         if offset is None:
-            return Status("registration", OK, f"not known before {FRAMES} frames", {})
+            return Status("alignment", OK, f"not known before {FRAMES} frames", {})
         text = advice(offset, self.warn_px)
         measured = f"{offset.length:.1f} px {direction(offset)}".strip()
         values = {
@@ -59,4 +59,4 @@ class RegistrationWatch(threading.Thread):
             "offset_y_px": number(offset.dy),
             "certainty": number(offset.certainty),
         }
-        return Status("registration", WARN if text else OK, text or measured, values)
+        return Status("alignment", WARN if text else OK, text or measured, values)

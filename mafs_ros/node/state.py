@@ -13,6 +13,7 @@ from mafs_ros.perception.classes import ClassTable
 from mafs_ros.perception.pairing.mailbox import Mailbox
 from mafs_ros.perception.pairing.policy import Pairing
 from mafs_ros.perception.perception import Perception
+from mafs_ros.perception.registration.known import KnownCameras
 
 
 @dataclass
@@ -44,6 +45,8 @@ class Session:
     label_info: Any
     overlay_alpha: float
     facts: dict[str, Any]
+    registration: str = ""  # in words
+    known: KnownCameras | None = None  # with registration: camera_info
 
 
 @dataclass
@@ -57,6 +60,8 @@ class Activity:
     mailbox: Mailbox
     worker: Any
     registration_watch: Any
+    calibrations: Any
+    depth: Any = None  # with depth_topic
     inputs: Any = None
     doubt_said: bool = False  # of stamps that may be wrong
 

@@ -14,6 +14,7 @@ from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_messa
 from mafs_ros.images.messages.encode import serialised_image
 from mafs_ros.images.messages.pixels import ImageError
 from mafs_ros.node.camera_health import CameraHealth
+from mafs_ros.node.depth import DepthInput
 from mafs_ros.node.health import FrameHealth
 from mafs_ros.node.registration_watch import RegistrationWatch
 from mafs_ros.node.state import Arrival, Session, seconds
@@ -43,6 +44,7 @@ class Worker(threading.Thread):
         logger: Any,
         clock: Clock,
         registration_watch: RegistrationWatch,
+        depth: DepthInput | None = None,
     ) -> None:
         super().__init__(name=WORKER)
         self.frames = FrameHealth()
@@ -51,6 +53,7 @@ class Worker(threading.Thread):
         self._rgb, self._thermal = rgb, thermal
         self._warnings, self._logger, self._clock = warnings, logger, clock
         self._registration_watch = registration_watch
+        self._depth = depth
 
     def run(self) -> None:
         while (pair := self._mailbox.take()) is not None:
@@ -73,6 +76,9 @@ class Worker(threading.Thread):
         if not wanted:
             self.frames.not_subscribed += 1
             return
+        if self._session.perception.registration is None:
+            self.frames.not_registered += 1
+            return
         watch = Stopwatch()
         watch.steps_ms["waiting"] = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
         rgb_image = self._image(self._rgb, rgb, rgb_from_message)
@@ -80,9 +86,10 @@ class Worker(threading.Thread):
         if rgb_image is None or thermal_image is None:
             self.frames.bad_image += 1
             return
+        depth = self._depth.nearest(rgb, self._pairing.pair_by) if self._depth else None
         watch.lap("conversion")
         taken = thermal.at if self._pairing.pair_by == "arrival" else seconds(thermal)
-        perceived = self._session.perception(rgb_image, thermal_image, taken)
+        perceived = self._session.perception(rgb_image, thermal_image, taken, depth)
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
             self._logger.warning(remark)

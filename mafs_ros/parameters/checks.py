@@ -23,6 +23,8 @@ def unknown_parameter(name: str, table: tuple[Parameter, ...] = PARAMETERS) -> s
 
 def convert(parameter: Parameter, value: Any) -> Value:
     """Check one value against its row and return it in the row's type; raises ParameterError."""
+    if isinstance(parameter.default, list):
+        return _convert_list(parameter, value)
     if isinstance(parameter.default, float) and type(value) is int:
         value = float(value)
     if parameter.numbers and type(value) in (int, float):
@@ -37,6 +39,22 @@ def convert(parameter: Parameter, value: Any) -> Value:
             f"parameter {parameter.name}: got {value!r}, expected {parameter.expected}"
         )
     return value
+
+
+def _convert_list(parameter: Parameter, value: Any) -> list[float]:
+    """A list, tuple or array of numbers, as YAML and ROS give them."""
+    assert isinstance(parameter.default, list)
+    assert parameter.low is not None and parameter.high is not None
+    numbers = [] if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") else [*value]
+    fits = len(numbers) == len(parameter.default) and all(
+        type(number) in (int, float) and parameter.low <= number <= parameter.high
+        for number in numbers
+    )
+    if not fits:
+        raise ParameterError(
+            f"parameter {parameter.name}: got {value!r}, expected {parameter.expected}"
+        )
+    return [float(number) for number in numbers]
 
 
 def complete(
@@ -69,6 +87,16 @@ def check_together(values: dict[str, Any]) -> None:
             f"parameters image_height and image_width: got {values['image_height']} and "
             f"{values['image_width']}, expected both or neither to be 0"
         )
+    if values["registration"] == "file" and not values["registration_file"]:
+        raise ParameterError(
+            "parameters registration and registration_file: got registration: file and no file, "
+            "expected the YAML file with the homography in registration_file"
+        )
+    if values["depth_topic"] and values["registration"] != "camera_info":
+        raise ParameterError(
+            f"parameters depth_topic and registration: got {values['depth_topic']!r} and "
+            f"{values['registration']}, expected registration: camera_info, which alone uses depth"
+        )
     for name in ("rgb_topic", "thermal_topic"):
         if not values[name]:
             raise ParameterError(f"parameter {name}: got an empty name, expected a topic")
@@ -88,7 +116,7 @@ def check_change(current: dict[str, Any], changes: dict[str, Any], configured: b
         if name not in TABLE:
             continue  # use_sim_time and other parameters of rclpy's own
         convert(TABLE[name], value)
-        if configured and not TABLE[name].live and value != current[name]:
+        if configured and not TABLE[name].live and convert(TABLE[name], value) != current[name]:
             raise ParameterError(
                 f"parameter {name} is read when the node is configured: deactivate and clean up "
                 "the node, set it, then configure and activate (or restart the node with it)"

@@ -6,11 +6,12 @@ docs/parameters.md (`python -m mafs_ros.parameters markdown`).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from mafs_ros.base.backend_names import ALL_PRECISIONS, BACKENDS
 from mafs_ros.base.stamps import LARGEST_OFFSET_S, LARGEST_QUEUE
 
-Value = bool | int | float | str
+Value = bool | int | float | str | list[float]
 
 
 class ParameterError(ValueError):
@@ -23,11 +24,12 @@ class Parameter:
 
     `live`: may be set while the node runs; the others are read when the node is configured.
     `read_only`: read once, at the start of the process. `numbers`: a string of numbers, where a
-    single one may come without quotes.
+    single one may come without quotes. A default that is a list says how many floats there are,
+    and `low` and `high` hold for each.
     """
 
     name: str
-    default: Value
+    default: Any  # a Value
     description: str
     low: float | None = None
     high: float | None = None
@@ -38,11 +40,15 @@ class Parameter:
 
     @property
     def type_name(self) -> str:
+        if isinstance(self.default, list):
+            return f"{len(self.default)} floats"
         return {bool: "bool", int: "integer", float: "float", str: "string"}[type(self.default)]
 
     @property
     def expected(self) -> str:
         """The values allowed, in words: 'a float from 0.0 to 1.0'."""
+        if isinstance(self.default, list):
+            return f"a list of {self.type_name} from {self.low} to {self.high}"
         article = "an" if self.type_name == "integer" else "a"
         if self.choices:
             return "one of " + ", ".join(self.choices)
@@ -56,6 +62,7 @@ TRANSPORT = (
     "raw: sensor_msgs/Image; compressed: sensor_msgs/CompressedImage on TOPIC/compressed; "
     "compressed_as_named: CompressedImage on TOPIC itself"
 )
+BESIDE = "Empty: camera_info beside the images, as ROS names it"
 TRANSPORTS = ("raw", "compressed", "compressed_as_named")
 PARAMETERS: tuple[Parameter, ...] = (
     # inputs
@@ -198,11 +205,74 @@ PARAMETERS: tuple[Parameter, ...] = (
         live=True,
         numbers=True,
     ),
+    # registration
+    Parameter(
+        "registration",
+        "auto",
+        "What brings the thermal image onto the RGB image. file: the homography of "
+        "registration_file; camera_info: lenses by CameraInfo, and how the cameras sit by TF or "
+        "thermal_to_rgb_*; none: both cameras see the same rectangle, and the thermal image is "
+        "resized; auto: file where registration_file is given, else none.",
+        choices=("auto", "file", "camera_info", "none"),
+    ),
     Parameter(
         "registration_file",
         "",
-        "YAML file with the homography from thermal to RGB pixels. Empty: both cameras "
-        "see the same rectangle, and the thermal image is resized.",
+        "YAML file with the homography from thermal to RGB pixels. Empty: there is none.",
+    ),
+    Parameter(
+        "rgb_camera_info_topic",
+        "",
+        f"camera_info: topic of the RGB camera's CameraInfo. {BESIDE}.",
+    ),
+    Parameter(
+        "thermal_camera_info_topic",
+        "",
+        f"camera_info: topic of the thermal camera's CameraInfo. {BESIDE}.",
+    ),
+    Parameter(
+        "thermal_to_rgb_translation_m",
+        [0.0, 0.0, 0.0],
+        "camera_info: place of the thermal camera's optical centre in the RGB camera's optical "
+        "frame (x right, y down, z ahead), in metres. All 0, and thermal_to_rgb_rotation too: by "
+        "TF, from the frame of one CameraInfo to that of the other.",
+        low=-100.0,
+        high=100.0,
+    ),
+    Parameter(
+        "thermal_to_rgb_rotation",
+        [0.0, 0.0, 0.0, 0.0],
+        "camera_info: how the thermal camera is turned in the RGB camera's optical frame, a "
+        "quaternion x, y, z, w. All 0: as thermal_to_rgb_translation_m says, not turned.",
+        low=-1.0,
+        high=1.0,
+    ),
+    Parameter(
+        "plane_depth_m",
+        10.0,
+        "camera_info: distance from the RGB camera in metres, along its axis, at which the images "
+        "fit where no depth is known. What is at depth z is off by f * b * (1/z - "
+        "1/plane_depth_m) pixels, with f the focal length in pixels and b metres between the "
+        "cameras.",
+        low=0.05,
+        high=1e6,
+        live=True,
+    ),
+    Parameter(
+        "depth_topic",
+        "",
+        "camera_info: topic of depth images on the pixels of the RGB camera (aligned, registered; "
+        "another resolution of the same view will do), sensor_msgs/Image, 16UC1 in mm or 32FC1 in "
+        "m. Empty: all is taken to be at plane_depth_m.",
+    ),
+    Parameter(
+        "depth_slop_s",
+        0.1,
+        "Largest difference in seconds between the stamps of an RGB image and the depth image "
+        "used for it; where none is so near plane_depth_m is used.",
+        low=0.0,
+        high=10.0,
+        live=True,
     ),
     Parameter(
         "registration_warn_px",

@@ -9,6 +9,8 @@ from typing import Any
 from mafs_ros.perception.classes import ClassTable
 from mafs_ros.perception.perception import Perception
 from mafs_ros.perception.registration import Registration, load_registration
+from mafs_ros.perception.registration.known import KnownCameras, fixed_pose
+from mafs_ros.perception.registration.topics import is_rectified
 from mafs_ros.perception.thermal import ThermalScaler
 
 
@@ -20,7 +22,7 @@ def build_perception(
 ) -> tuple[Perception, ClassTable]:
     """Perception as the node's parameters describe it, and the classes of its labels.
 
-    values: backend, precision, threads, registration_file, thermal_*. Raises OSError or ValueError
+    values: backend, precision, threads, registration*, thermal_*. Raises OSError or ValueError
     (BackendError, WeightsError, ...); files that cannot be read are found before the engine loads.
     """
     from mafs_ros.engine import create_engine  # imports OpenVINO or torch
@@ -55,10 +57,45 @@ def scaler_from(parameters: Mapping[str, Any]) -> ThermalScaler:
     )
 
 
-def registration_from(settings: Mapping[str, Any]) -> Registration:
-    """The registration that the parameters name; raises OSError or ValueError."""
-    file = settings["registration_file"]
-    return load_registration(Path(file).expanduser()) if file else Registration(None)
+def registration_from(settings: Mapping[str, Any]) -> Registration | None:
+    """The registration that the parameters name; raises OSError or ValueError.
+
+    None for camera_info, where messages tell it: see `known_cameras`.
+    """
+    way, file = settings["registration"], settings["registration_file"]
+    if way == "camera_info":
+        return None
+    if way == "none" or not file:
+        return Registration(None)
+    return load_registration(Path(file).expanduser())
+
+
+def registration_in_words(settings: Mapping[str, Any]) -> str:
+    """The way that the parameters name, for whoever reads /diagnostics."""
+    way, file = settings["registration"], settings["registration_file"]
+    if way == "camera_info":
+        return "by camera_info"
+    if way == "none" or not file:
+        return "none: both cameras are taken to see the same rectangle"
+    return f"by the homography in {file}"
+
+
+def known_cameras(
+    settings: Mapping[str, Any], topics: Mapping[str, str], info_topics: Mapping[str, str]
+) -> KnownCameras | None:
+    """What will register by CameraInfo; None where the parameters name another way.
+
+    topics: of the images by camera ('rgb', 'thermal'); info_topics: of their CameraInfo.
+    """
+    if settings["registration"] != "camera_info":
+        return None
+    return KnownCameras(
+        info_topics,
+        {camera: is_rectified(topic) for camera, topic in topics.items()},
+        fixed_pose(settings["thermal_to_rgb_translation_m"], settings["thermal_to_rgb_rotation"]),
+        settings["plane_depth_m"],
+        with_depth=bool(settings["depth_topic"]),
+    )
 
 
 def cache_dir_of(values: dict[str, Any]) -> Path | None:

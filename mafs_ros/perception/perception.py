@@ -36,36 +36,49 @@ class Perception:
     """Scales a thermal image, registers it to the RGB image and runs the engine on the pair.
 
     engine: see `mafs_ros.engine`; scaler: `ThermalScaler`, or another function of a thermal image
-    and its stamp; registration: `Registration`. Each may be replaced between two calls (live
-    parameters): a call uses those it found at its start.
+    and its stamp; registration: `Registration` or `CameraRegistration`, None while it is not known
+    how the cameras see. Each may be replaced between two calls (live parameters): a call uses
+    those it found at its start.
     """
 
     def __init__(
         self,
         engine: Engine,
         scaler: Callable[[NDArray[Any], float], Image],
-        registration: Callable[[Image, tuple[int, int]], Image],
+        registration: Callable[..., Image] | None,
     ) -> None:
         self.engine = engine
         self.scaler = scaler
         self.registration = registration
 
-    def __call__(self, rgb: Image, thermal: NDArray[Any], stamp_s: float) -> Perceived:
+    def __call__(
+        self,
+        rgb: Image,
+        thermal: NDArray[Any],
+        stamp_s: float,
+        depth: NDArray[np.float32] | None = None,
+    ) -> Perceived:
         """Perceive one pair.
 
         rgb: uint8 [H,W,3]; thermal: uint8, uint16 or float32 [h,w]; stamp_s: acquisition time of
-        the thermal image in seconds. Raises ValueError that says which image does not fit and
-        why; the pair is then to be skipped.
+        the thermal image in seconds; depth: float32, metres of the RGB camera's view, for a
+        `CameraRegistration`. Raises ValueError that says which image does not fit and why; the
+        pair is then to be skipped.
         """
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0 or rgb.dtype != np.uint8:
             raise ValueError(
                 f"rgb must be uint8 [H,W,3] and not empty, got {rgb.dtype} {list(rgb.shape)}"
             )
         engine, scaler, registration = self.engine, self.scaler, self.registration
+        if registration is None:
+            raise ValueError("it is not known yet how the cameras see (registration: camera_info)")
         start = time.perf_counter()
         scaled = scaler(thermal, stamp_s)
         scaled_at = time.perf_counter()
-        registered = registration(scaled, (rgb.shape[0], rgb.shape[1]))
+        size = (rgb.shape[0], rgb.shape[1])
+        registered = (
+            registration(scaled, size) if depth is None else registration(scaled, size, depth)
+        )
         registered_at = time.perf_counter()
         # A batch of one: views, unless an image came as a mirrored or padded view.
         fused, labels = engine(

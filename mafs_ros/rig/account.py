@@ -75,6 +75,7 @@ def drops(
         "failed": integer(perception.get("failed")),
         "bad_image": integer(perception.get("bad_image")),
         "not_subscribed": integer(perception.get("not_subscribed")),
+        "not_registered": integer(perception.get("not_registered")),
         "output_lost": integer(perception.get("published")) - receiver.complete,
     }
     for camera in ("rgb", "thermal"):

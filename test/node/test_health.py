@@ -123,7 +123,7 @@ def test_pairing_warns_where_both_send_and_nothing_pairs() -> None:
 
 
 def test_perception_counts_add_up() -> None:
-    frames = FrameHealth(bad_image=1, not_subscribed=2)
+    frames = FrameHealth(bad_image=1, not_subscribed=1, not_registered=1)
     for now in (1.0, 1.1, 1.2):
         frames.publish(now, latency_ms=40.0, age_ms=60.0, steps_ms={"engine": 30.0})
     frames.fail(1.3, "thermal scaling as_is takes 8-bit images")
@@ -145,6 +145,7 @@ def test_perception_counts_add_up() -> None:
             "failed",
             "bad_image",
             "not_subscribed",
+            "not_registered",
             "replaced_while_busy",
             "discarded",
         )

@@ -35,6 +35,7 @@ OUTCOMES = (
     "failed",
     "bad_image",
     "not_subscribed",
+    "not_registered",
     "replaced_while_busy",
     "discarded",
 )

@@ -34,14 +34,14 @@ def test_a_bump_is_named_within_ten_seconds(start: Callable[..., Process], bench
 
     stamp = bench.connect("fused", make=turned)
     began = time.monotonic()
-    assert "not known before 8 frames" in bench.status["registration"].message
-    while bench.status["registration"].level != b"\x01":
-        assert time.monotonic() - began < 10, bench.values("registration")
+    assert "not known before 8 frames" in bench.status["alignment"].message
+    while bench.status["alignment"].level != b"\x01":
+        assert time.monotonic() - began < 10, bench.values("alignment")
         stamp = bench.send_pair(stamp + 10**9 // RATE_HZ, **turned())
         with bench.changed:
             bench.changed.wait(1 / RATE_HZ)
     process.wait_for_line(r"the thermal image lies [5-7]\.\d pixels right of .* mafs calibrate")
-    assert 5 <= float(bench.values("registration")["offset_x_px"]) <= 7
+    assert 5 <= float(bench.values("alignment")["offset_x_px"]) <= 7
     (result,) = bench.set_parameters(registration_warn_px=0.0)
     assert result.successful, result.reason
-    bench.wait(lambda: bench.status["registration"].level == b"\x00", "an OK status")
+    bench.wait(lambda: bench.status["alignment"].level == b"\x00", "an OK status")

@@ -16,6 +16,7 @@ from mafs_ros.evaluation.label_mapper import LabelMapper
 from mafs_ros.perception.build import build_perception
 from mafs_ros.perception.classes import ClassTable, load_class_table
 from mafs_ros.perception.perception import Perceived, Perception
+from mafs_ros.perception.registration import CameraRegistration
 
 
 class Candidate:
@@ -29,12 +30,24 @@ class Candidate:
         self._perception = perception
         self._prepared: set[tuple[int, ...]] = set()
 
-    def perceive(self, rgb: np.ndarray, thermal: np.ndarray, stamp_s: float) -> Perceived:
-        """As the node does; raises ValueError or RuntimeError."""
+    def perceive(
+        self,
+        rgb: np.ndarray,
+        thermal: np.ndarray,
+        stamp_s: float,
+        registration: CameraRegistration | None = None,
+        depth: np.ndarray | None = None,
+    ) -> Perceived:
+        """As the node does; raises ValueError or RuntimeError.
+
+        registration, depth: what is known of the cameras, with registration: camera_info.
+        """
+        if registration is not None:
+            self._perception.registration = registration
         if rgb.shape not in self._prepared:  # so that compiling is in no frame's time
             self._perception.engine.prepare(*rgb.shape[:2])
             self._prepared.add(rgb.shape)
-        return self._perception(rgb, thermal, stamp_s)
+        return self._perception(rgb, thermal, stamp_s, depth)
 
     def close(self) -> None:
         self._perception.engine.close()

@@ -143,6 +143,11 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error(
             "--live tells frames by their stamps, and does not go with pair_by: arrival"
         )
+    if args.live and settings["registration"] == "camera_info":
+        args.usage_error(
+            "--live plays the two cameras' images alone, and does not go with registration: "
+            "camera_info"
+        )
     if not options.bag.exists():
         raise FileNotFoundError(f"{options.bag}: there is no such bag")
     prepare_folder(options.out)

@@ -21,6 +21,7 @@ from mafs_ros.commands.replay.outputs import Outputs
 from mafs_ros.commands.replay.pictures import worst_jpeg
 from mafs_ros.commands.replay.problems import explain, registration_remarks
 from mafs_ros.commands.replay.result import ReplayResult
+from mafs_ros.evaluation.bag_cameras import BagCameras
 from mafs_ros.evaluation.bag_pairs import Frame, PairReader
 from mafs_ros.evaluation.ground_truth import GroundTruth, open_labels
 from mafs_ros.evaluation.worst_frames import badness
@@ -43,6 +44,9 @@ def evaluate_bag(options: Options, settings: dict[str, Any]) -> ReplayResult:
             topics = choose_topics(bag, options.rgb_topic, options.thermal_topic)
             result = replace(result, topics=topics)
             labels = open_labels(options.labels, bag, topics[0]) if options.labels else None
+            cameras = None
+            if settings["registration"] == "camera_info":
+                cameras = BagCameras(bag, settings, topics)
             if options.live:
                 live = play_to_the_node(options, settings, topics)
                 problems += live.problems
@@ -50,7 +54,7 @@ def evaluate_bag(options: Options, settings: dict[str, Any]) -> ReplayResult:
             candidates = create_candidates(options, settings)
             for candidate in candidates:
                 stack.callback(candidate.close)
-            reader = PairReader(topics, settings, labels, wanted(options, result.live))
+            reader = PairReader(topics, settings, labels, wanted(options, result.live), cameras)
             result = replace(result, candidates=[c.result for c in candidates], pairs=reader.log)
             tables = [c.table for c in result.candidates]
             outputs = Outputs(options.out, tables, settings["overlay_alpha"])

@@ -13,6 +13,7 @@ from mafs_ros.bags.reader import BagError
 from mafs_ros.base.errors import one_line
 from mafs_ros.commands.replay.candidates import Candidate
 from mafs_ros.commands.replay.result import CandidateResult, FrameLog
+from mafs_ros.evaluation.bag_cameras import depth_of
 from mafs_ros.evaluation.bag_pairs import Frame
 from mafs_ros.evaluation.ground_truth import GroundTruth
 from mafs_ros.evaluation.metrics import ConfusionMatrix
@@ -45,12 +46,16 @@ def perceive(frame: Frame, candidates: Sequence[Candidate]) -> Images:
     try:
         messages = frame.rgb.deserialize(), frame.thermal.deserialize()
         rgb, thermal = rgb_from_message(messages[0]), thermal_from_message(messages[1])
+        depth = depth_of(frame.depth)
     except (BagError, ImageError) as error:
         raise FrameTrouble("bad_image", str(error)) from error
     conversion_ms = 1e3 * (time.perf_counter() - start)
+    if frame.not_registered:
+        raise FrameTrouble("failed", f"registration: {frame.not_registered}")
     try:
         perceived = [
-            candidate.perceive(rgb, thermal, frame.thermal_time_s) for candidate in candidates
+            candidate.perceive(rgb, thermal, frame.thermal_time_s, frame.registration, depth)
+            for candidate in candidates
         ]
     except (ValueError, RuntimeError) as error:
         raise FrameTrouble("failed", str(error)) from error

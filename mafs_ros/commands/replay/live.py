@@ -209,6 +209,7 @@ def unaccounted(numbers: dict[str, Any]) -> list[str]:
             "failed",
             "bad_image",
             "not_subscribed",
+            "not_registered",
             "output_lost",
         )
     )

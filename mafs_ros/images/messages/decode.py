@@ -1,9 +1,10 @@
 """Image messages to numpy arrays and back.
 
-`rgb_from_message` and `thermal_from_message` take sensor_msgs Image and CompressedImage, from
-rclpy, `cdr.read_image` or a bag reader: only the fields are used. Whatever is wrong with a
-message is an ImageError that says what was got, what was expected and what to do; nothing is read
-beyond the message's data, and nothing is decoded that would fill the memory.
+`rgb_from_message` and `thermal_from_message` take sensor_msgs Image and CompressedImage,
+`depth_from_message` Image, from rclpy, `cdr.read_image` or a bag reader: only the fields are used.
+Whatever is wrong with a message is an ImageError that says what was got, what was expected and
+what to do; nothing is read beyond the message's data, and nothing is decoded that would fill the
+memory.
 """
 
 import functools
@@ -69,6 +70,22 @@ def thermal_from_message(msg: Any) -> np.ndarray:
             f"expected one of {', '.join(THERMAL_ENCODINGS)}"
         )
     return native(thermal)
+
+
+def depth_from_message(msg: Any) -> np.ndarray:
+    """Depth of a sensor_msgs/Image in metres: float32 [H, W], contiguous.
+
+    16UC1 is in millimetres, 32FC1 in metres (REP 118); 0 and NaN, no depth, stay. Raises
+    ImageError.
+    """
+    if msg.encoding in ("16UC1", "mono16"):
+        return native(_pixels(msg, np.uint16, 1)).astype(np.float32) * np.float32(0.001)
+    if msg.encoding == "32FC1":
+        return native(_pixels(msg, np.float32, 1))
+    raise ImageError(
+        f"got encoding {msg.encoding!r} for depth, expected 16UC1 in millimetres or 32FC1 in "
+        "metres: is depth_topic the topic of the aligned depth image?"
+    )
 
 
 def _pixels(msg: Any, dtype: type, channels: int) -> np.ndarray:

@@ -1,11 +1,9 @@
-"""Registration: bringing the thermal image onto the pixels of the RGB image."""
+"""Registration by a homography, or by nothing where both cameras see the same rectangle."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,11 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mafs_ros.base.remarks import Remarks
-from mafs_ros.base.yaml_file import read_yaml
+from mafs_ros.perception.registration.numbers import (
+    Image,
+    Matrix,
+    Size,
+    check_size,
+    check_thermal,
+    numbers,
+    rescaling,
+    text,
+)
 
-Image = NDArray[np.uint8]
-Matrix = NDArray[np.float64]
-Size = tuple[int, int]  # height, width, as in array shapes
 _STRETCH = 1.02  # 10 pixels of 480: what is less is rounding of sizes
 
 
@@ -62,7 +66,7 @@ class Registration:
         self._warp: _Warp | None = None
         if thermal_size is not None and rgb_size is not None:
             for size in (thermal_size, rgb_size):
-                _check_size(size)
+                check_size(size)
             self._warp = self._build_warp(thermal_size, rgb_size)
 
     def __call__(self, thermal: Image, size: Size) -> Image:
@@ -72,12 +76,7 @@ class Registration:
         where there is nothing to do, else a new one, bilinear. The first call at a size prepares
         tables (some 20 ms). Raises ValueError for another type or for sizes that do not fit.
         """
-        if thermal.ndim != 2 or thermal.size == 0 or thermal.dtype != np.uint8:
-            raise ValueError(
-                f"thermal must be uint8 [h,w] and not empty, got {thermal.dtype} "
-                f"{list(thermal.shape)}"
-            )
-        thermal_size, size = (thermal.shape[0], thermal.shape[1]), (size[0], size[1])
+        thermal_size, size = check_thermal(thermal), (size[0], size[1])
         if self.homography is None:
             resized = _resize(thermal, size)
             self._remark_if_stretched(thermal_size, size)
@@ -95,53 +94,23 @@ class Registration:
         if max(rgb_shape / thermal_shape, thermal_shape / rgb_shape) > _STRETCH:
             self.remarks.add(
                 "shape",
-                f"the shapes of the images differ, RGB {_text(size)} ({rgb_shape:.2f}) and "
-                f"thermal {_text(thermal_size)} ({thermal_shape:.2f}): the thermal image is "
+                f"the shapes of the images differ, RGB {text(size)} ({rgb_shape:.2f}) and "
+                f"thermal {text(thermal_size)} ({thermal_shape:.2f}): the thermal image is "
                 "stretched and lies wrong on the RGB image, unless both cameras see the same "
                 "rectangle; give the homography between them in registration_file (mafs fuse: "
                 "--registration-file)",
             )
 
     def _build_warp(self, thermal_size: Size, rgb_size: Size) -> _Warp:
-        _check_size(rgb_size)
+        check_size(rgb_size)
         homography = np.eye(3) if self.homography is None else self.homography
         if self.thermal_size is not None and self.rgb_size is not None:
-            to_measured = _rescaling("thermal", thermal_size, self.thermal_size)
-            from_measured = np.linalg.inv(_rescaling("RGB", rgb_size, self.rgb_size))
+            to_measured = _carried_over("thermal", thermal_size, self.thermal_size)
+            from_measured = np.linalg.inv(_carried_over("RGB", rgb_size, self.rgb_size))
             homography = from_measured @ homography @ to_measured
         if thermal_size == rgb_size and np.allclose(homography, np.eye(3), atol=1e-9):
             return _Warp(thermal_size, rgb_size, None)
         return _Warp(thermal_size, rgb_size, _maps(homography, thermal_size, rgb_size))
-
-
-def load_registration(path: str | Path) -> Registration:
-    """Registration from a YAML file:
-
-        homography:             # thermal pixel (x, y, 1) -> RGB pixel, 3 rows of 3 numbers
-          - [1.96, 0.01, 12.5]
-          - [0.00, 1.97, -8.0]
-          - [0.00, 0.00, 1.0]
-        thermal_size: {width: 640, height: 512}
-        rgb_size: {width: 1280, height: 1024}
-
-    Other keys (date, depth, calibrator) are left alone. Raises FileNotFoundError, and ValueError
-    that names the file and what is wrong in it.
-    """
-    path = Path(path)
-    data = read_yaml(path)
-    try:
-        if not isinstance(data, Mapping):
-            raise ValueError("expected a mapping with homography, thermal_size and rgb_size")
-        missing = {"homography", "thermal_size", "rgb_size"} - data.keys()
-        if missing:
-            raise ValueError(f"lacks {', '.join(sorted(missing))}")
-        return Registration(
-            data["homography"],
-            thermal_size=_size_from_yaml("thermal_size", data["thermal_size"]),
-            rgb_size=_size_from_yaml("rgb_size", data["rgb_size"]),
-        )
-    except ValueError as error:
-        raise ValueError(f"registration file {path}: {error}") from None
 
 
 def registration_from_cameras(
@@ -171,8 +140,8 @@ def registration_from_cameras(
     """
     rgb_matrix = _checked_intrinsics("rgb_k", rgb_k)
     thermal_matrix = _checked_intrinsics("thermal_k", thermal_k)
-    r = _numbers("rotation", rotation, (3, 3))
-    t = _numbers("translation", translation, (3,))
+    r = numbers("rotation", rotation, (3, 3))
+    t = numbers("translation", translation, (3,))
     if not np.allclose(r @ r.T, np.eye(3), atol=1e-3) or np.linalg.det(r) < 0:
         raise ValueError(f"rotation must be a rotation matrix, got {r.tolist()}")
     if not (math.isfinite(plane_depth_m) and plane_depth_m > 0):
@@ -186,7 +155,7 @@ def registration_from_cameras(
 def _resize(thermal: Image, size: Size) -> Image:
     if thermal.shape == size:
         return thermal
-    _check_size(size)
+    check_size(size)
     resized = cv2.resize(thermal, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.uint8)
 
@@ -205,8 +174,8 @@ def _maps(
     u, v = (np.divide(c, weight, out=np.full_like(c, -10), where=in_front) for c in (u, v))
     if not ((u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)).any():
         raise ValueError(
-            f"the homography takes no part of the {_text(thermal_size)} thermal image into the "
-            f"{_text(rgb_size)} RGB image; it must lead from thermal to RGB pixels: is it the "
+            f"the homography takes no part of the {text(thermal_size)} thermal image into the "
+            f"{text(rgb_size)} RGB image; it must lead from thermal to RGB pixels: is it the "
             "inverse?"
         )
     # Far outside is outside: keep within the 16 bit of the fixed-point form.
@@ -214,57 +183,29 @@ def _maps(
     return cv2.convertMaps(u.astype(np.float32), v.astype(np.float32), cv2.CV_16SC2)
 
 
-def _rescaling(name: str, size: Size, measured: Size) -> Matrix:
-    """Takes pixels of an image of `size` to those of the same image at the size measured."""
-    sy, sx = measured[0] / size[0], measured[1] / size[1]
-    if abs(sx / sy - 1) > 0.01:
+def _carried_over(name: str, size: Size, measured: Size) -> Matrix:
+    matrix = rescaling(size, measured)
+    if matrix is None:
         raise ValueError(
-            f"the registration was measured on {name} images of {_text(measured)}, got "
-            f"{_text(size)}, which is another shape: measure it again, or set the camera to a "
+            f"the registration was measured on {name} images of {text(measured)}, got "
+            f"{text(size)}, which is another shape: measure it again, or set the camera to a "
             "resolution of the same shape"
         )
-    # Pixel centres: the left edge of the image is at -0.5.
-    return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
+    return matrix
 
 
 def _checked_homography(homography: ArrayLike) -> Matrix:
-    h = _numbers("homography", homography, (3, 3))
+    h = numbers("homography", homography, (3, 3))
     if np.linalg.cond(h) > 1e12:
         raise ValueError(f"homography cannot be inverted: {h.tolist()}")
     return h / h[2, 2] if h[2, 2] else h
 
 
 def _checked_intrinsics(name: str, k: ArrayLike) -> Matrix:
-    matrix = _numbers(name, k, (3, 3))
+    matrix = numbers(name, k, (3, 3))
     if matrix[0, 0] <= 0 or matrix[1, 1] <= 0 or matrix[2].tolist() != [0, 0, 1]:
         raise ValueError(
             f"{name} must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx, fy above 0 (zeros: "
             f"the camera is not calibrated), got {matrix.tolist()}"
         )
     return matrix
-
-
-def _numbers(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Matrix:
-    try:
-        array = np.asarray(values, np.float64).reshape(shape)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be {_text(shape)} numbers, got {values!r}") from None
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got {array.tolist()}")
-    return array
-
-
-def _size_from_yaml(name: str, value: Any) -> Size:
-    if not isinstance(value, Mapping) or set(value) != {"width", "height"}:
-        raise ValueError(f"{name} must be {{width: W, height: H}}, got {value}")
-    return value["height"], value["width"]
-
-
-def _check_size(size: Size) -> None:
-    if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in size):
-        raise ValueError(f"an image size must be two whole numbers above 0, got {size}")
-
-
-def _text(size: tuple[int, ...]) -> str:
-    """'640x480': sizes in messages are width x height."""
-    return "x".join(str(n) for n in reversed(size))
