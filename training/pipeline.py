@@ -93,7 +93,12 @@ def fusion_alone(recipe: Recipe, plan: Optimisation) -> Recipe:
 def finishing(recipe: Recipe, finish: Finish) -> Recipe:
     """The recipe of a stage 2 that goes on from its own weights, see `Finish`."""
     weights = dataclasses.replace(recipe.stage2.weights, **dict.fromkeys(stage2.AUXILIARY, 0.0))
-    stage = dataclasses.replace(recipe.stage2, optimisation=finish.optimisation, weights=weights)
+    stage = dataclasses.replace(
+        recipe.stage2,
+        optimisation=finish.optimisation,
+        weights=weights,
+        segmentation=finish.segmentation,
+    )
     return dataclasses.replace(recipe, augmentation=finish.augmentation, stage2=stage)
 
 

@@ -38,7 +38,8 @@ stage1:
 fusion: {optimisation: *tiny}
 teacher: {name: segnext-t, optimisation: *tiny}
 stage2: {optimisation: *tiny, distillation: release}
-finish: {optimisation: *tiny, augmentation: {<<: *augmentation, flips: [none]}}
+finish:
+  {optimisation: *tiny, augmentation: {<<: *augmentation, flips: [none]}, segmentation: {dice: 0.5}}
 """
 
 
@@ -310,6 +311,7 @@ def test_the_last_stage_goes_on_from_stage_2(recipe_file: Path) -> None:
     stage = pipeline.stages_of(load_recipe(recipe_file), Path("run"))[-1]
     assert stage.train.keywords["start"] == Path("run/stage2/model.safetensors")
     assert stage.recipe.augmentation.flips == ("none",)
+    assert stage.recipe.stage2.segmentation.dice == 0.5
     weights = stage.recipe.stage2.weights
     assert weights.semantic == weights.binary == weights.boundary == 0
     assert weights.segmentation == weights.distillation == 1

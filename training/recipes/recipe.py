@@ -194,13 +194,16 @@ class Stage2:
 
 @dataclass(frozen=True)
 class Finish:
-    """Stage 2 from its own weights on, with an augmentation of its own, as a camera's images are.
+    """Stage 2 from its own weights on, nearer to what it is for.
 
-    Without auxiliary terms: no model file holds their heads.
+    augmentation: as a camera's images are. segmentation: a loss without the class weights that
+    rare classes needed to be learned, which make too many pixels theirs. There are no auxiliary
+    terms: no model file holds their heads.
     """
 
     optimisation: Optimisation
     augmentation: Augmentation
+    segmentation: Segmentation
 
 
 @dataclass(frozen=True)
