@@ -39,7 +39,9 @@ fusion: {optimisation: *tiny}
 teacher: {name: segnext-t, optimisation: *tiny}
 stage2: {optimisation: *tiny, distillation: release}
 finish:
-  {optimisation: *tiny, augmentation: {<<: *augmentation, flips: [none]}, segmentation: {dice: 0.5}}
+  optimisation: *tiny
+  augmentation: {<<: *augmentation, flips: [none]}
+  segmentation: {dice: 0.5}
 """
 
 
