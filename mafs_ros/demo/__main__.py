@@ -101,6 +101,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="parameter of the node; may be repeated",
     )
     args = parser.parse_args(argv)
+    check_arguments(parser, args)
+    return args
+
+
+def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End the program, saying why, where the arguments do not go together."""
     if (args.rgb is None) != (args.thermal is None):
         parser.error("--rgb and --thermal go together")
     if args.bag is not None and args.rgb is not None:
@@ -113,7 +119,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error(f"--frames: got {args.frames}, expected 1 or more")
     if args.rate and not 0.01 <= args.rate <= 1000:
         parser.error(f"--rate: got {args.rate:g}, expected 0.01 to 1000 Hz")
-    return args
 
 
 def prepare_outputs(out: Path, *, pictures: bool) -> None:
