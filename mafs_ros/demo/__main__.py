@@ -106,7 +106,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """End the program with a usage error where options do not go together."""
+    """End the program, saying why, where the arguments do not go together."""
     if (args.rgb is None) != (args.thermal is None):
         parser.error("--rgb and --thermal go together")
     if args.bag is not None and args.rgb is not None:
