@@ -120,15 +120,15 @@ class _Search:
         """
         turn = self._turn(degrees)
         canvas = self.canvas[::-1]
-        turned = [cv2.warpAffine(image, turn[:2], canvas) for image in self.thermal]
-        area = cv2.warpAffine(np.ones(self.size, np.float32), turn[:2], canvas)
+        turned = [_warped(image, turn, canvas) for image in self.thermal]
+        area = _warped(np.ones(self.size, np.float32), turn, canvas)
         weight = self._weight(area, _energy(turned))
         result = []
         for agreement in self._agreements(turned, degrees):
             scores = agreement * weight
-            y, x = np.unravel_index(int(scores.argmax()), scores.shape)
-            dx = int(x) - self.grid[1] * (x >= self.canvas[1])
-            dy = int(y) - self.grid[0] * (y >= self.canvas[0])
+            y, x = divmod(int(scores.argmax()), scores.shape[1])
+            dx = x - self.grid[1] * (x >= self.canvas[1])
+            dy = y - self.grid[0] * (y >= self.canvas[0])
             result.append((float(scores[y, x]), shifted(-dx, -dy) @ turn))
         return result
 
@@ -175,6 +175,10 @@ class _Search:
         padded = np.zeros((*self.grid, 2), np.float32)
         padded[: image.shape[0], : image.shape[1]] = image
         return np.asarray(cv2.dft(padded), np.float32)
+
+
+def _warped(image: Values, turn: Matrix, canvas: Sequence[int]) -> Values:
+    return np.asarray(cv2.warpAffine(image, turn[:2], canvas), np.float32)
 
 
 def _energy(edges: list[Edges]) -> Values:

@@ -58,17 +58,17 @@ class SurfaceFit:
         return found, through_corners(start, start + displacements(found, self._size))
 
     def _climb(
-        self, found: Parameters, free: int, before: Parameters, layers: NDArray[np.float32]
+        self, found: Parameters, free: int, before: Parameters, smooth: NDArray[np.float32]
     ) -> Parameters:
         """Newton's steps on what is bent downwards, shortened while they do not lead up."""
         damping = _DAMPING
-        value, slope, bend = self._look(found, free, before, layers)
+        value, slope, bend = self._look(found, free, before, smooth)
         for _ in range(STEPS):
             trial = found.copy()
             damped = bend + damping * (np.diag(np.diag(bend)) + 1e-6 * np.eye(free))
             step = np.linalg.solve(damped, slope)
             trial[:free] += step
-            there = self._look(trial, free, before, layers)
+            there = self._look(trial, free, before, smooth)
             if there[0] > value:
                 found, (value, slope, bend) = trial, there
                 damping = max(damping / 4, 1e-6)
@@ -81,11 +81,11 @@ class SurfaceFit:
         return found
 
     def _look(
-        self, found: Parameters, free: int, before: Parameters, layers: NDArray[np.float32]
+        self, found: Parameters, free: int, before: Parameters, smooth: NDArray[np.float32]
     ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
         """Value, gradient and (positive definite) negative curvature at some parameters."""
         shifts = self._shifts(found)
-        value, gx, gy, gxx, gxy, gyy = _sampled(layers, shifts + self.reach)
+        value, gx, gy, gxx, gxy, gyy = _sampled(smooth, shifts + self.reach)
         jacobian = np.empty((len(shifts), 2, free))
         for number in range(free):
             near = found.copy()
@@ -133,27 +133,43 @@ def _cell_middles(size: Size) -> Points:
 
 
 def _smooth(surfaces: Surfaces, blur: float) -> NDArray[np.float32]:
-    """The surfaces, blurred, with their first and second derivatives: [6, cells, D, D]."""
-    smooth = np.array(
-        [cv2.GaussianBlur(s, (0, 0), blur, borderType=cv2.BORDER_REPLICATE) for s in surfaces]
-    )
-    dy, dx = np.gradient(smooth, axis=(1, 2))
-    dxy, dxx = np.gradient(dx, axis=(1, 2))
-    dyy = np.gradient(dy, axis=1)
-    return np.stack([smooth, dx, dy, dxx, dxy, dyy]).astype(np.float32)
+    """The surfaces, blurred, with a border of 2 that repeats theirs."""
+    smooth = [cv2.GaussianBlur(s, (0, 0), blur, borderType=cv2.BORDER_REPLICATE) for s in surfaces]
+    return np.pad(np.array(smooth, np.float32), ((0, 0), (2, 2), (2, 2)), mode="edge")
 
 
-def _sampled(layers: NDArray[np.float32], places: Points) -> NDArray[np.float64]:
-    """The layers of each cell at its own place (x, y), bilinear, the border beyond it."""
-    most = layers.shape[2] - 1
+def _sampled(smooth: NDArray[np.float32], places: Points) -> list[NDArray[np.float64]]:
+    """Of each cell at its own place (x, y): value, its two slopes, its three curvatures.
+
+    By cubic B-splines: value and slopes are continuous, and have no tops of their own at whole
+    pixels, as those of linear interpolation do. Beyond the border all but the value is 0.
+    """
+    most = smooth.shape[2] - 5
     x, y = np.clip(places, 0, most - 1e-6).T
     left, top = x.astype(int), y.astype(int)
-    fx, fy, cell = x - left, y - top, np.arange(len(places))
-    upper = layers[:, cell, top, left] * (1 - fx) + layers[:, cell, top, left + 1] * fx
-    lower = layers[:, cell, top + 1, left] * (1 - fx) + layers[:, cell, top + 1, left + 1] * fx
-    sampled = upper * (1 - fy) + lower * fy
-    sampled[1:, ((places < 0) | (places > most)).any(1)] = 0
-    return np.asarray(sampled, np.float64)
+    across, down = _spline(x - left), _spline(y - top)
+    taps = np.arange(1, 5)
+    cell = np.arange(len(places))[:, None, None]
+    near = smooth[cell, (top[:, None] + taps)[:, :, None], (left[:, None] + taps)[:, None, :]]
+    inside = ((places >= 0) & (places <= most)).all(1)
+    orders = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))  # of the derivatives in x and y
+    sampled = [np.einsum("nij,ni,nj->n", near, down[j], across[i]) for i, j in orders]
+    return [sampled[0], *(layer * inside for layer in sampled[1:])]
+
+
+def _spline(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of four neighbours at a place 0 <= t < 1 between the middle two: [3, N, 4].
+
+    For the value, its first and its second derivative.
+    """
+    u = 1 - t
+    return np.array(
+        [
+            np.stack([u**3, 4 - 6 * t**2 + 3 * t**3, 4 - 6 * u**2 + 3 * u**3, t**3], 1) / 6,
+            np.stack([-(u**2), 3 * t**2 - 4 * t, 4 * u - 3 * u**2, t**2], 1) / 2,
+            np.stack([u, 3 * t - 2, 3 * u - 2, t], 1),
+        ]
+    )
 
 
 def _positive(

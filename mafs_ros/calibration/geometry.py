@@ -18,6 +18,11 @@ def moved(homography: Matrix, points: ArrayLike) -> Points:
     return np.asarray(there[:, :2] / there[:, 2:], np.float64)
 
 
+def inverse(homography: Matrix) -> Matrix:
+    """The way back."""
+    return np.asarray(np.linalg.inv(homography), np.float64)
+
+
 def rescaling(size: Size, new: Size) -> Matrix:
     """Takes pixels of an image to those of the same image resized; its edges lie at -0.5."""
     sy, sx = new[0] / size[0], new[1] / size[1]

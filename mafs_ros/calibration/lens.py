@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.calibration.geometry import Matrix, Points, Size, moved, overlap, rescaling
+from mafs_ros.calibration.geometry import Matrix, Points, Size, inverse, moved, overlap, rescaling
 
 MODELS = ("plumb_bob", "rational_polynomial", "equidistant")  # of sensor_msgs/CameraInfo
 
@@ -41,7 +41,7 @@ class Lens:
 
     def distorted(self, points: Points) -> Points:
         """Where pixels [N, 2] of the undistorted image lie in the image as it comes."""
-        rays = moved(np.linalg.inv(self.k), points)
+        rays = moved(inverse(self.k), points)
         if self.model == "equidistant":
             found = cv2.fisheye.distortPoints(rays[None], self.k, np.array(self.d))
         else:
@@ -101,7 +101,7 @@ def for_images_as_they_come(
     grid = np.array(
         [(x, y) for y in np.linspace(top, bottom, 13) for x in np.linspace(left, right, 17)]
     )
-    seen = moved(np.linalg.inv(homography), grid)
+    seen = moved(inverse(homography), grid)
     inside = ((seen >= 0) & (seen <= np.array(sizes[0][::-1]) - 1)).all(1)
     grid, seen = grid[inside], seen[inside]
     start = thermal.distorted(seen) if thermal is not None and thermal.distorts else seen

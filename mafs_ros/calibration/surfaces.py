@@ -60,11 +60,9 @@ def _edges(
     ours, theirs = [], []
     for frame in frames:
         ours.append(orientation(reduced(frame.rgb, width)))
-        thermal = frame.thermal
-        if thermal_size != view:
-            thermal = cv2.resize(thermal, thermal_size[::-1], interpolation=cv2.INTER_AREA)
+        smaller = cv2.resize(frame.thermal, thermal_size[::-1], interpolation=cv2.INTER_AREA)
         warped = cv2.warpPerspective(
-            thermal, warp, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            smaller, warp, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         theirs.append(orientation(warped, mask) * mask[..., None])
     return _stacked(ours), _stacked(theirs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import closing
 
 from mafs_ros.bags.reader import Bag, BagError, ImageTopic
 from mafs_ros.calibration.geometry import Size
@@ -25,8 +24,7 @@ def lens_of(bag: Bag, topic: ImageTopic) -> Lens | None:
     if size is None:
         return None
     try:
-        with closing(bag.messages([name])) as messages:
-            message = next(messages).deserialize()
+        message = next(bag.messages([name])).deserialize()
         return lens_from_message(message, size, "rect" in _without_transport(topic).split("/")[-1])
     except StopIteration:
         return None
@@ -49,8 +47,7 @@ def _image_size(bag: Bag, topic: ImageTopic) -> Size | None:
         return topic.height, topic.width
     for decode in (rgb_from_message, thermal_from_message):
         try:
-            with closing(bag.messages([topic])) as messages:
-                image = decode(next(messages).deserialize())
+            image = decode(next(bag.messages([topic])).deserialize())
             return image.shape[0], image.shape[1]
         except (BagError, ValueError, StopIteration):
             continue
