@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ def test_numbers_are_bounded() -> None:
         ("thermal_invalid_values", "0 65535", "0 65535"),
         ("thermal_invalid_values", 0, "0"),
         ("thermal_invalid_values", -273.15, "-273.15"),
+        ("thermal_to_rgb_translation_m", [0, -0.1, 2], [0.0, -0.1, 2.0]),
+        ("thermal_to_rgb_translation_m", array("d", [0.0, 0.1, 0.0]), [0.0, 0.1, 0.0]),
     ],
 )
 def test_convert_takes(name: str, value: Any, expected: Any) -> None:
@@ -81,6 +84,18 @@ def test_convert_takes(name: str, value: Any, expected: Any) -> None:
         ("backend", "tpu", "backend: got 'tpu', expected one of auto, openvino, tensorrt, torch"),
         ("rgb_topic", 7, "rgb_topic: got 7, expected a string"),
         ("autostart", "yes", "autostart: got 'yes', expected a bool"),
+        (
+            "thermal_to_rgb_rotation",
+            [0.0, 0.0, 1.0],
+            "expected a list of 4 floats from -1.0 to 1.0",
+        ),
+        (
+            "thermal_to_rgb_rotation",
+            [0.0, 0.0, 0.0, 7.0],
+            "got [0.0, 0.0, 0.0, 7.0], expected a l",
+        ),
+        ("thermal_to_rgb_translation_m", "0 0 0", "got '0 0 0', expected a list of 3 floats"),
+        ("thermal_to_rgb_translation_m", [float("nan")] * 3, "got [nan, nan, nan], expected a l"),
     ],
 )
 def test_convert_refuses(name: str, value: Any, reason: str) -> None:
@@ -97,6 +112,8 @@ def test_convert_refuses(name: str, value: Any, reason: str) -> None:
         ({"image_height": 480}, "image_height and image_width"),
         ({"thermal_invalid_values": "zero"}, "thermal_invalid_values: got 'zero', expected auto"),
         ({"rgb_topic": ""}, "rgb_topic: got an empty name"),
+        ({"registration": "file"}, "got registration: file and no file"),
+        ({"depth_topic": "/depth"}, "expected registration: camera_info, which alone uses depth"),
         ({"rgb_topic": "image", "thermal_topic": "image"}, "the topics of two cameras"),
     ],
 )
@@ -139,12 +156,14 @@ def test_values_given_at_the_start(ros_domain: int) -> None:
     given = (
         *("slop_s:=1", "thermal_scaling:=fixed", "use_sim_time:=true", "slopp_s:=0.2"),
         "thermal_invalid_values:=-10000",
+        "thermal_to_rgb_translation_m:=[0, 1, 0]",
     )
     with started_node(ros_domain, *given) as node:
         warnings = declare.declare_parameters(node)
         assert node.get_parameter("slop_s").value == 1.0
         assert node.get_parameter("thermal_scaling").value == "fixed"
         assert node.get_parameter("thermal_invalid_values").value == "-10000"
+        assert declare.parameter_values(node)["thermal_to_rgb_translation_m"] == [0.0, 1.0, 0.0]
         assert warnings == [
             "parameter slopp_s does not exist and is ignored: did you mean slop_s?"
         ]
