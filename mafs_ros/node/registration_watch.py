@@ -34,7 +34,8 @@ class RegistrationWatch(threading.Thread):
     def run(self) -> None:
         while (frame := self._frames.take()) is not None:
             try:
-                self._watch.add(*frame, time.monotonic())
+                rgb, thermal = frame
+                self._watch.add(rgb, thermal, time.monotonic())
             except Exception as error:  # must not end the watch
                 self._logger.debug(traceback.format_exc())
                 self._logger.warning(f"registration not checked: {one_line(error)}", once=True)
