@@ -104,7 +104,7 @@ def _camera_info(name: str, lens: Lens) -> dict[str, Any]:
         "image_height": int(lens.size[0]),
         "camera_name": name,
         "camera_matrix": matrix(lens.k),
-        "distortion_model": "plumb_bob",
+        "distortion_model": lens.model,
         "distortion_coefficients": matrix(lens.distortion),
         "rectification_matrix": matrix(np.eye(3)),
         "projection_matrix": matrix(np.column_stack([lens.k, np.zeros(3)])),

@@ -18,7 +18,7 @@ from mafs_ros.base.errors import one_line
 from mafs_ros.calibration.choice import CANDIDATES
 from mafs_ros.calibration.errors import CalibrationError
 from mafs_ros.calibration.frames import Frame, frame_of
-from mafs_ros.calibration.lens import Lens
+from mafs_ros.calibration.lens import Undistortion
 from mafs_ros.commands.calibrate.camera_info import lens_of
 from mafs_ros.evaluation.bag_pairs import Frame as Pair
 from mafs_ros.evaluation.bag_pairs import PairReader
@@ -27,6 +27,7 @@ from mafs_ros.images.files.folders import pair_folders
 from mafs_ros.images.files.read import read_rgb, read_thermal
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
 from mafs_ros.perception.build import scaler_from
+from mafs_ros.perception.registration.lens import Lens
 
 Read = tuple[str, NDArray[Any], NDArray[Any]]  # name, RGB, thermal as they came
 
@@ -64,7 +65,7 @@ def drive_of_bag(path: Path, topics: tuple[str, str], settings: dict[str, Any]) 
         count = min(rgb.count, thermal.count)
         wanted = set(spread(count, CANDIDATES))
         reader = PairReader((rgb, thermal), settings, None, lambda pair: pair.number in wanted)
-        lenses = lens_of(bag, thermal), lens_of(bag, rgb)
+        lenses = lens_of(bag, thermal, "thermal"), lens_of(bag, rgb, "RGB")
         pairs = _read_bag(bag, reader, (rgb, thermal))
         frames = _frames(pairs, len(wanted), settings, lenses)
         if not reader.log.count:
@@ -106,14 +107,14 @@ def _frames(
     lenses: tuple[Lens | None, Lens | None],
 ) -> list[Frame]:
     scaler = scaler_from({**settings, "thermal_time_constant_s": 0.0})  # each its own range
+    undistortions = [Undistortion(lens) if lens and lens.distorts else None for lens in lenses]
     frames: list[Frame] = []
     for name, rgb, counts in tqdm(pairs, "reading", count, unit="pair", disable=None):
         thermal = scaler(counts, 0.0)
-        thermal_lens, rgb_lens = lenses
-        if thermal_lens is not None and thermal_lens.distorts:
-            thermal = thermal_lens.undistorted(thermal)
-        if rgb_lens is not None and rgb_lens.distorts:
-            rgb = rgb_lens.undistorted(rgb)
+        thermal, rgb = (
+            image if undistortion is None else undistortion(image)
+            for image, undistortion in zip((thermal, rgb), undistortions, strict=True)
+        )
         frame = frame_of(name, rgb, np.asarray(thermal, np.uint8))
         if frames:
             _check_same_size(frames[0], frame)
