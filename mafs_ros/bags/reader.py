@@ -6,7 +6,7 @@ a ROS publisher sends as they are, and are deserialised only when asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,6 +86,9 @@ class BagMessage:
                 f"a message of {self.topic} at {self.received} ns cannot be read: its bytes are "
                 f"not those of a whole {self.message_type} ({one_line(error)})"
             ) from error
+
+
+Messages = Generator[BagMessage, None, None]
 
 
 class Bag:
@@ -222,7 +225,7 @@ class Bag:
             }
         )
 
-    def messages(self, topics: Iterable[ImageTopic | str]) -> Iterator[BagMessage]:
+    def messages(self, topics: Iterable[ImageTopic | str]) -> Messages:
         """The messages of these topics in the order of recording, one at a time in memory.
 
         Raises BagError where the bag is damaged, after all messages before that place.
@@ -230,7 +233,7 @@ class Bag:
         names = {topic if isinstance(topic, str) else topic.name for topic in topics}
         return self._read([c for c in self._reader.connections if c.topic in names])
 
-    def _read(self, connections: list[Any]) -> Iterator[BagMessage]:
+    def _read(self, connections: list[Any]) -> Messages:
         if not connections:
             return
         messages = self._reader.messages(connections)

@@ -27,7 +27,7 @@ from mafs_ros.perception.registration.lens import Lens
 KINDS = ("checkerboard", "circles", "asymmetric_circles")
 LEAST_VIEWS = 8
 MOST_VIEWS = 40  # the time grows with the square of it, the accuracy no more
-SMALL_PX = 400  # images less wide are doubled to be searched
+SMALL_PX = 400  # images less wide are searched doubled first
 WORST_ERROR_PX = 1.0
 WORST_FOCAL = 0.02  # standard deviation of the focal length, as a share of it
 Points = NDArray[np.float32]
@@ -104,11 +104,16 @@ def find_board(image: NDArray[Any], board: Board) -> Points | None:
     image: uint8 [H,W,3] rgb, or [h,w] of any type; bright and dark may be the other way round.
     """
     grey = _grey(image)
-    scale = 2 if grey.shape[1] < SMALL_PX else 1
-    if scale > 1:
-        grey = np.asarray(
-            cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        )
+    for scale in (2, 1) if grey.shape[1] < SMALL_PX else (1,):  # doubled is the more accurate
+        larger = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        found = _search(np.asarray(larger, np.uint8), board)
+        if found is not None:
+            return ((found.reshape(-1, 2) + 0.5) / scale - 0.5).astype(np.float32)
+    return None
+
+
+def _search(grey: NDArray[np.uint8], board: Board) -> NDArray[Any] | None:
+    """The points as OpenCV finds them in an image or its negative."""
     size = (board.columns, board.rows)
     for one in (grey, 255 - grey):
         if board.kind == "checkerboard":
@@ -122,7 +127,7 @@ def find_board(image: NDArray[Any], board: Board) -> Points | None:
             )
             found, points = cv2.findCirclesGrid(one, size, flags=grid, blobDetector=_blobs(one))
         if found:
-            return ((points.reshape(-1, 2) + 0.5) / scale - 0.5).astype(np.float32)
+            return points
     return None
 
 

@@ -22,6 +22,7 @@ from mafs_ros.calibration.board import (
 from mafs_ros.calibration.errors import CalibrationError
 from mafs_ros.perception.registration import Rig
 from mafs_ros.perception.registration.lens import Lens
+from mafs_ros.perception.registration.numbers import text as size_text
 
 
 def calibrate_by_board(
@@ -32,19 +33,28 @@ def calibrate_by_board(
 ) -> BoardCalibration:
     """`mafs calibrate --board`: finds the board, calibrates, and writes three files to `out`.
 
-    pairs: name, RGB image, thermal image, all of one size each; a hundred will do. Raises
-    CalibrationError, ValueError for an impossible board, OSError.
+    pairs: name, RGB image, thermal image, all of one size each; a hundred will do. plane_depth_m:
+    at which the homography is right. Raises CalibrationError, ValueError for an impossible board,
+    OSError.
     """
     described = board_from(board)
-    views, sizes = [], {}
+    views: list[View] = []
+    sizes: dict[str, tuple[int, int]] = {}
     for name, rgb, thermal in pairs:
-        sizes = {"rgb": rgb.shape[:2], "thermal": thermal.shape[:2]}
+        size = {"rgb": rgb.shape[:2], "thermal": thermal.shape[:2]}
+        if size != (sizes or size):
+            raise CalibrationError(
+                f"the images of {name} are {_text(size)}, those of {views[0].name} "
+                f"{_text(sizes)}: lenses are measured on images of one size"
+            )
+        sizes = size
         views.append(View(name, find_board(rgb, described), find_board(thermal, described)))
     if not views:
         raise CalibrationError("there are no pairs of images to look for the board in")
     result = calibrate_views(views, described, sizes)
+    files = files_of(result, plane_depth_m)
     out.mkdir(parents=True, exist_ok=True)
-    for name, text in files_of(result, plane_depth_m).items():
+    for name, text in files.items():
         write_bytes(out / name, text.encode())
     return result
 
@@ -69,6 +79,10 @@ def files_of(result: BoardCalibration, plane_depth_m: float) -> dict[str, str]:
         }
     )
     return files
+
+
+def _text(sizes: dict[str, tuple[int, int]]) -> str:
+    return f"{size_text(sizes['rgb'])} (RGB) and {size_text(sizes['thermal'])} (thermal)"
 
 
 def _homography(rig: Rig, plane_depth_m: float) -> tuple[NDArray[np.float64], float]:
@@ -104,7 +118,7 @@ def _camera_info(name: str, lens: Lens) -> dict[str, Any]:
         "image_height": int(lens.size[0]),
         "camera_name": name,
         "camera_matrix": matrix(lens.k),
-        "distortion_model": "plumb_bob",
+        "distortion_model": lens.model,
         "distortion_coefficients": matrix(lens.distortion),
         "rectification_matrix": matrix(np.eye(3)),
         "projection_matrix": matrix(np.column_stack([lens.k, np.zeros(3)])),

@@ -12,15 +12,9 @@ from mafs_ros.calibration.coarse import RATIOS, STEPS_AROUND, Coarse, coarse_sea
 from mafs_ros.calibration.errors import CalibrationError
 from mafs_ros.calibration.fine import refine
 from mafs_ros.calibration.frames import Frame
-from mafs_ros.calibration.geometry import (
-    REFERENCE_WIDTH,
-    Matrix,
-    Size,
-    mean_distance,
-    overlap,
-    rescaling,
-)
+from mafs_ros.calibration.geometry import REFERENCE_WIDTH, mean_distance, overlap
 from mafs_ros.calibration.turned import best_turn
+from mafs_ros.perception.registration.numbers import Matrix, Size, rescaling
 
 SEARCHED = 12  # frames of the coarse search
 LEAST_EVIDENCE = 1.7  # times better than images of different moments

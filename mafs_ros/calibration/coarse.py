@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafs_ros.calibration.frames import Frame, reduced
-from mafs_ros.calibration.geometry import Matrix, centre, rescaling, shifted
+from mafs_ros.calibration.geometry import centre, shifted
 from mafs_ros.perception.alignment.orientation import Edges, orientation
+from mafs_ros.perception.registration.numbers import Matrix, rescaling
 
 SIDE = 128  # pixels of the longer side of the RGB image
 RATIOS = tuple(np.exp(np.arange(np.log(0.6), np.log(1.65) + 1e-9, 0.05)))

@@ -24,7 +24,7 @@ from mafs_ros.calibration.calibrate import calibrate
 from mafs_ros.calibration.errors import CalibrationError
 from mafs_ros.calibration.fine import refine
 from mafs_ros.calibration.frames import frame_of
-from mafs_ros.calibration.geometry import Matrix, Size, mean_distance
+from mafs_ros.calibration.geometry import mean_distance
 from mafs_ros.calibration.warped import (
     RGB_SIZE,
     SETS,
@@ -36,6 +36,7 @@ from mafs_ros.calibration.warped import (
     read_aligned,
     seen,
 )
+from mafs_ros.perception.registration.numbers import Matrix, Size
 
 FIRST_SEED = 1000
 RESIDUAL_PAIRS = 40

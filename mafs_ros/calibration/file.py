@@ -12,8 +12,9 @@ import yaml
 from mafs_ros.base.write import write_bytes
 from mafs_ros.calibration.calibrate import Calibration
 from mafs_ros.calibration.depth import DepthRange
-from mafs_ros.calibration.geometry import Matrix, Size
-from mafs_ros.calibration.lens import Lens, for_images_as_they_come
+from mafs_ros.calibration.lens import for_images_as_they_come
+from mafs_ros.perception.registration.lens import Lens
+from mafs_ros.perception.registration.numbers import Matrix, Size
 
 HEAD = """\
 # Where the pixels of the thermal image lie in the RGB image, by `mafs calibrate`.
@@ -90,6 +91,6 @@ def _depth(depth: DepthRange) -> dict[str, float | str]:
 def _lens(lens: Lens) -> dict[str, Any]:
     return {
         "k": [float(value) for value in lens.k.ravel()],
-        "d": list(lens.d),
+        "d": [float(value) for value in lens.distortion],
         "distortion_model": lens.model,
     }

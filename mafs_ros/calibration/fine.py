@@ -8,8 +8,8 @@ import numpy as np
 
 from mafs_ros.calibration.fit import SurfaceFit
 from mafs_ros.calibration.frames import Frame
-from mafs_ros.calibration.geometry import Matrix, rescaling
 from mafs_ros.calibration.surfaces import cell_surfaces
+from mafs_ros.perception.registration.numbers import Matrix, rescaling
 
 # Width in pixels, reach in pixels, stages. A level of 640 leads astray: at that size the parallax
 # and the edges of the sensors themselves are stronger than what the cameras share.

@@ -8,16 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.calibration.geometry import (
-    REFERENCE_WIDTH,
-    Matrix,
-    Points,
-    Size,
-    corners,
-    moved,
-    through_corners,
-)
+from mafs_ros.calibration.geometry import REFERENCE_WIDTH, Points, corners, moved, through_corners
 from mafs_ros.calibration.surfaces import CELLS, Surfaces
+from mafs_ros.perception.registration.numbers import Matrix, Size
 
 Parameters = NDArray[np.float64]  # [8]: displacements in pixels at the corners of the image
 STAGES = ((2, 2.0), (4, 1.0), (8, 0.5))  # parameters that are free, blur of the surfaces in pixels

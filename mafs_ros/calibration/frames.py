@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.calibration.geometry import Size
+from mafs_ros.perception.registration.numbers import Size
 
 Grey = NDArray[np.uint8]
 LONGEST_SIDE = 640  # finer detail than this is parallax and noise

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Matrix = NDArray[np.float64]  # [3, 3]
+from mafs_ros.perception.registration.numbers import Matrix, Size
+
 Points = NDArray[np.float64]  # [N, 2] of (x, y)
-Size = tuple[int, int]
 REFERENCE_WIDTH = 640  # pixels: errors are compared at this width of the RGB image
 
 
@@ -21,12 +21,6 @@ def moved(homography: Matrix, points: ArrayLike) -> Points:
 def inverse(homography: Matrix) -> Matrix:
     """The way back."""
     return np.asarray(np.linalg.inv(homography), np.float64)
-
-
-def rescaling(size: Size, new: Size) -> Matrix:
-    """Takes pixels of an image to those of the same image resized; its edges lie at -0.5."""
-    sy, sx = new[0] / size[0], new[1] / size[1]
-    return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
 
 
 def shifted(x: float, y: float) -> Matrix:

@@ -1,83 +1,56 @@
-"""Intrinsics and lens distortion of a camera, as its CameraInfo says."""
+"""Lens distortion in a calibration: images are measured without it, and files are for both."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.calibration.geometry import Matrix, Points, Size, inverse, moved, overlap, rescaling
+from mafs_ros.calibration.geometry import Points, inverse, moved, overlap
+from mafs_ros.perception.registration.lens import Lens
+from mafs_ros.perception.registration.numbers import Matrix, Size, text
 
-MODELS = ("plumb_bob", "rational_polynomial", "equidistant")  # of sensor_msgs/CameraInfo
+OUTSIDE = -10.0
 
 
-@dataclass(frozen=True)
-class Lens:
-    """Intrinsics k [3, 3] of images of `size`, and distortion d of a model of MODELS."""
+class Undistortion:
+    """Shows images as a lens without distortion would, on the same k; black outside.
 
-    k: Matrix
-    d: tuple[float, ...]
-    model: str
-    size: Size
+    The look-up table is built once. Directions stay those of the lens: its rectification, which
+    belongs to a pair of cameras, is left out.
+    """
 
-    @property
-    def distorts(self) -> bool:
-        return any(self.d)
+    def __init__(self, lens: Lens) -> None:
+        self._lens = lens
+        height, width = lens.size
+        pixels = np.indices((height, width), np.float64)[::-1].reshape(2, -1).T
+        found = distorted(lens, pixels).reshape(height, width, 2)
+        # Far outside is outside: keep within the 16 bit of the fixed-point form.
+        limits = np.array([width, height]) - OUTSIDE
+        found = np.nan_to_num(np.clip(found, OUTSIDE, limits), nan=OUTSIDE).astype(np.float32)
+        self._maps = cv2.convertMaps(found[..., 0], found[..., 1], cv2.CV_16SC2)
 
-    def undistorted(self, image: NDArray[Any]) -> NDArray[Any]:
-        """The image as a lens without distortion would give it, on the same k; black outside."""
+    def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
+        """An image [H, W] or [H, W, 3] of the lens's size; raises ValueError for another."""
+        if image.shape[:2] != self._lens.size:
+            raise ValueError(
+                f"got {self._lens.name} images of {text(self._lens.size)} and of "
+                f"{text(image.shape[:2])}, expected one size"
+            )
         return np.asarray(cv2.remap(image, *self._maps, cv2.INTER_LINEAR))
 
-    @cached_property
-    def _maps(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        fisheye = self.model == "equidistant"
-        make = cv2.fisheye.initUndistortRectifyMap if fisheye else cv2.initUndistortRectifyMap
-        size = self.size[::-1]
-        return make(self.k, np.array(self.d), np.eye(3), self.k, size, cv2.CV_16SC2)
 
-    def distorted(self, points: Points) -> Points:
-        """Where pixels [N, 2] of the undistorted image lie in the image as it comes."""
-        rays = moved(inverse(self.k), points)
-        if self.model == "equidistant":
-            found = cv2.fisheye.distortPoints(rays[None], self.k, np.array(self.d))
-        else:
-            directions = np.column_stack([rays, np.ones(len(rays))])
-            found, _ = cv2.projectPoints(
-                directions[:, None], np.zeros(3), np.zeros(3), self.k, np.array(self.d)
-            )
-        return np.asarray(found, np.float64).reshape(-1, 2)
+def distorted(lens: Lens, points: Points) -> Points:
+    """Where pixels [N, 2] of the undistorted image lie in the image as it comes.
 
-
-def lens_from_message(message: Any, size: Size, rectified: bool) -> Lens | None:
-    """The lens that a sensor_msgs/CameraInfo describes; None where the camera is not calibrated.
-
-    size: (height, width) of the images, which may be smaller than those that were calibrated.
-    rectified: whether the images have the distortion taken out already. Raises ValueError for a
-    distortion model that is not understood, and for images of another shape.
+    NaN beyond what the distortion describes.
     """
-    k = np.array(message.p, np.float64).reshape(3, 4)[:, :3] if rectified else message.k
-    k = np.array(k, np.float64).reshape(3, 3)
-    if k[0, 0] <= 0 or k[1, 1] <= 0:
-        return None
-    d = () if rectified else tuple(float(value) for value in message.d)
-    if any(d) and message.distortion_model not in MODELS:
-        raise ValueError(
-            f"got the distortion model {message.distortion_model!r} in a CameraInfo, expected one "
-            f"of {', '.join(MODELS)}"
-        )
-    calibrated = (int(message.height), int(message.width))
-    if min(calibrated) > 0 and calibrated != size:
-        if abs(calibrated[1] * size[0] / (calibrated[0] * size[1]) - 1) > 0.01:
-            raise ValueError(
-                f"a CameraInfo is of images of {calibrated[1]}x{calibrated[0]}, the images are "
-                f"{size[1]}x{size[0]}, which is another shape"
-            )
-        k = rescaling(calibrated, size) @ k
-    return Lens(k, d, message.distortion_model or MODELS[0], size)
+    flat = moved(inverse(lens.k), points)
+    rays = np.column_stack([flat, np.ones(len(flat))])
+    return replace(lens, rectification=np.eye(3)).pixels_of(rays)
 
 
 def view_ratio(thermal: Lens, rgb: Lens) -> float:
@@ -104,8 +77,10 @@ def for_images_as_they_come(
     seen = moved(inverse(homography), grid)
     inside = ((seen >= 0) & (seen <= np.array(sizes[0][::-1]) - 1)).all(1)
     grid, seen = grid[inside], seen[inside]
-    start = thermal.distorted(seen) if thermal is not None and thermal.distorts else seen
-    end = rgb.distorted(grid) if rgb is not None and rgb.distorts else grid
+    start = distorted(thermal, seen) if thermal is not None and thermal.distorts else seen
+    end = distorted(rgb, grid) if rgb is not None and rgb.distorts else grid
+    known = np.isfinite(start).all(1) & np.isfinite(end).all(1)
+    start, end = start[known], end[known]
     found, _ = cv2.findHomography(start, end, 0)
     nearest = np.asarray(found, np.float64)
     return nearest, float(np.linalg.norm(moved(nearest, start) - end, axis=1).max())

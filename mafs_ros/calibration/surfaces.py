@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafs_ros.calibration.frames import Frame, reduced
-from mafs_ros.calibration.geometry import Matrix, Size, rescaling
 from mafs_ros.perception.alignment.orientation import orientation
+from mafs_ros.perception.registration.numbers import Matrix, Size, rescaling
 
 CELLS = (9, 12)  # down, across
 FEWEST_TO_CENTRE = 5  # frames, from which on what all of them share is taken off

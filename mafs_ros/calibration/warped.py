@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 
 from mafs_ros.calibration.frames import Frame, Grey, frame_of
-from mafs_ros.calibration.geometry import Matrix, Size, centre, corners, moved, shifted
+from mafs_ros.calibration.geometry import centre, corners, moved, shifted
 from mafs_ros.images.files.folders import Pair, pair_folders
 from mafs_ros.images.files.read import read_rgb, read_thermal
+from mafs_ros.perception.registration.numbers import Matrix, Size
 
 RGB_SIZE: Size = (480, 640)
 THERMAL_SIZES: tuple[Size, ...] = ((256, 320), (120, 160), (512, 640), (288, 384))

@@ -4,95 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import yaml
+from rendered_board import RGB, RIG, THERMAL, pairs, poses
 
 from mafs_ros.calibration.board import View, board_from, calibrate_views
 from mafs_ros.calibration.board_files import calibrate_by_board
 from mafs_ros.calibration.errors import CalibrationError
-from mafs_ros.perception.registration import Rig, load_registration
+from mafs_ros.perception.registration import load_registration
 from mafs_ros.perception.registration.lens import Lens
-
-RGB = Lens(
-    "RGB",
-    (480, 640),
-    np.array([[520.0, 0, 322], [0, 524, 236], [0, 0, 1]]),
-    np.array([-0.22, 0.06, 0.0008, -0.0005, 0.0]),
-)
-THERMAL = Lens(
-    "thermal",
-    (256, 320),
-    np.array([[330.0, 0, 156], [0, 331, 130], [0, 0, 1]]),
-    np.array([-0.18, 0.04, -0.0006, 0.0004, 0.0]),
-)
-RIG = Rig(
-    RGB, THERMAL, cv2.Rodrigues(np.radians([1.0, -2.0, 0.7]))[0], np.array([0.08, -0.02, 0.01])
-)
-FINE = 2  # rays each way in a pixel
-
-
-def poses(count: int = 12, seed: int = 0):
-    """Board to RGB camera: tilted by up to 35 degrees, near and far, over the image."""
-    rng = np.random.default_rng(seed)
-    for _ in range(count):
-        rotation = cv2.Rodrigues(np.radians(rng.uniform([-35, -35, -20], [35, 35, 20])))[0]
-        z = rng.uniform(0.9, 1.5)
-        yield rotation, np.array([*(rng.uniform(-0.16, 0.16, 2) * z), z])
-
-
-def rays(lens: Lens):
-    height, width = lens.size
-    offsets = (np.arange(FINE) + 0.5) / FINE - 0.5
-    x = (np.arange(width)[:, None] + offsets).ravel()
-    y = (np.arange(height)[:, None] + offsets).ravel()
-    return np.nan_to_num(lens.rays_of(np.stack(np.meshgrid(x, y), -1)))
-
-
-RAYS = {}
-
-
-def render(board, rotation, translation, lens: Lens, inverted: bool = False):
-    """The board, white between and around, on grey; `inverted` as a warmed one is seen."""
-    if lens.name not in RAYS:
-        RAYS[lens.name] = rays(lens)
-    directions = RAYS[lens.name] @ rotation  # into the board's frame
-    origin = -rotation.T @ translation
-    on_board = origin + directions * (-origin[2] / directions[..., 2])[..., None]
-    x, y = on_board[..., 0] / board.step_m, on_board[..., 1] / board.step_m
-    if board.kind == "checkerboard":
-        last = np.array([board.columns, board.rows])
-        dark = (np.floor(x) + np.floor(y)) % 2 == 0
-        inside = (x > -1) & (y > -1) & (x < last[0]) & (y < last[1])
-        dark &= inside
-    else:
-        nearest = np.round(y)
-        shift = nearest % 2 if board.kind == "asymmetric_circles" else 0
-        pitch = 2 if board.kind == "asymmetric_circles" else 1
-        column = np.round((x - shift) / pitch)
-        dark = (np.hypot(x - shift - pitch * column, y - nearest) < 0.3 * pitch) & (
-            (nearest >= 0) & (nearest < board.rows) & (column >= 0) & (column < board.columns)
-        )
-        width = pitch * board.columns
-        inside = (x > -2) & (y > -2) & (x < width + 1) & (y < board.rows + 1)
-    image = np.where(inside, np.where(dark, 30.0, 220.0), 120.0)
-    height, width = lens.size
-    image = image.reshape(height, FINE, width, FINE).mean((1, 3))
-    return (255 - image if inverted else image).astype(np.uint8)
-
-
-def pairs(board, inverted: bool = True, count: int = 10):
-    for index, (rotation, translation) in enumerate(poses(count)):
-        rgb = render(board, rotation, translation, RGB)
-        thermal = render(
-            board,
-            RIG.rotation.T @ rotation,
-            RIG.rotation.T @ (translation - RIG.translation),
-            THERMAL,
-            inverted,
-        )
-        yield f"{index:03}", np.dstack([rgb] * 3), 30000 + 4 * thermal.astype(np.uint16)
 
 
 @pytest.mark.parametrize(

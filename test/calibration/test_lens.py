@@ -1,8 +1,6 @@
-"""Lens distortion and focal lengths as CameraInfo gives them."""
+"""Lens distortion and focal lengths of calibrated cameras."""
 
 from __future__ import annotations
-
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,41 +9,30 @@ import pytest
 from mafs_ros.calibration.depth import depth_range
 from mafs_ros.calibration.geometry import moved
 from mafs_ros.calibration.lens import (
-    Lens,
+    Undistortion,
+    distorted,
     for_images_as_they_come,
-    lens_from_message,
     view_ratio,
 )
+from mafs_ros.perception.registration.lens import Lens
 
 SIZE = (240, 320)
 K = np.array([[300.0, 0, 155], [0, 300, 125], [0, 0, 1]])
-BARREL = Lens(K, (-0.3, 0.1, 0.001, -0.002, 0.0), "plumb_bob", SIZE)
-FISHEYE = Lens(K, (-0.05, 0.01, 0.0, 0.0), "equidistant", SIZE)
-STRAIGHT = Lens(K, (), "plumb_bob", SIZE)
+BARREL = Lens("barrel", SIZE, K, np.array([-0.3, 0.1, 0.001, -0.002, 0.0]))
+FISHEYE = Lens("fisheye", SIZE, K, np.array([-0.05, 0.01, 0.0, 0.0]), fisheye=True)
+STRAIGHT = Lens("straight", SIZE, K)
 
 
-def info(**changed):
-    fields = {
-        "k": K.ravel(),
-        "p": np.column_stack([K * [[0.9], [0.9], [1]], np.zeros(3)]).ravel(),
-        "d": [-0.3, 0.1, 0.0, 0.0, 0.0],
-        "distortion_model": "plumb_bob",
-        "width": 320,
-        "height": 240,
-    }
-    return SimpleNamespace(**{**fields, **changed})
-
-
-@pytest.mark.parametrize("lens", [BARREL, FISHEYE], ids=lambda lens: lens.model)
+@pytest.mark.parametrize("lens", [BARREL, FISHEYE], ids=lambda lens: lens.name)
 def test_points_lie_where_the_image_was_taken_from(lens):
     """A dot in the image as it comes is found at its place in the undistorted one."""
+    undistortion = Undistortion(lens)
     for x, y in ((60, 50), (160, 120), (250, 190)):
-        at = lens.distorted(np.array([[x, y]], float))[0]
+        at = distorted(lens, np.array([[x, y]], float))[0]
         image = np.zeros(SIZE, np.float32)
         rows, columns = np.indices(SIZE)
         image += np.exp(-((columns - at[0]) ** 2 + (rows - at[1]) ** 2) / 8)
-        there = lens.undistorted(image)
-        moments = cv2.moments(there)
+        moments = cv2.moments(undistortion(image))
         found = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
         assert found == pytest.approx((x, y), abs=0.3)
 
@@ -57,32 +44,30 @@ def test_the_homography_for_images_as_they_come():
     assert error < 1e-3
     nearest, error = for_images_as_they_come(homography, None, BARREL, (SIZE, SIZE))
     point = np.array([[160.0, 120.0]])
-    bent = BARREL.distorted(moved(homography, point))
+    bent = distorted(BARREL, moved(homography, point))
     assert np.linalg.norm(moved(nearest, point) - bent) <= error
     assert 1 < error < 20
 
 
-def test_camera_info_is_read():
-    lens = lens_from_message(info(), SIZE, rectified=False)
-    assert lens.distorts and lens.model == "plumb_bob"
-    np.testing.assert_array_equal(lens.k, K)
-    rectified = lens_from_message(info(), SIZE, rectified=True)
-    assert not rectified.distorts
-    assert rectified.k[0, 0] == pytest.approx(270)
-    half = lens_from_message(info(), (120, 160), rectified=False)
-    assert half.k[:2].ravel() == pytest.approx([150, 0, 77.25, 0, 150, 62.25])
-    assert lens_from_message(info(k=np.zeros(9)), SIZE, rectified=False) is None
+@pytest.mark.parametrize("lens", [BARREL, FISHEYE], ids=lambda lens: lens.name)
+def test_distortion_is_that_of_opencv(lens):
+    """OpenCV gives the same image, up to the rounding of its tables."""
+    image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+    image = cv2.GaussianBlur(image, None, 3)
+    make = cv2.fisheye.initUndistortRectifyMap if lens.fisheye else cv2.initUndistortRectifyMap
+    maps = make(K, lens.distortion, np.eye(3), K, SIZE[::-1], cv2.CV_16SC2)
+    expected = cv2.remap(image, *maps, cv2.INTER_LINEAR)
+    assert cv2.absdiff(Undistortion(lens)(image), expected).max() <= 2
 
 
-def test_camera_info_that_does_not_fit():
-    with pytest.raises(ValueError, match="distortion model 'omni'"):
-        lens_from_message(info(distortion_model="omni"), SIZE, rectified=False)
-    with pytest.raises(ValueError, match="another shape"):
-        lens_from_message(info(), (256, 320), rectified=False)
+def test_images_of_another_size_are_refused():
+    undistortion = Undistortion(BARREL)
+    with pytest.raises(ValueError, match="got barrel images of 320x240 and of 160x120"):
+        undistortion(np.zeros((120, 160), np.uint8))
 
 
 def test_the_ratio_of_the_views():
-    narrow = Lens(K * [[2], [2], [1]], (), "plumb_bob", SIZE)
+    narrow = Lens("narrow", SIZE, K * [[2], [2], [1]])
     assert view_ratio(narrow, STRAIGHT) == pytest.approx(0.5)
 
 

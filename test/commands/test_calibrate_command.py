@@ -9,11 +9,13 @@ import pytest
 import yaml
 from command_output import one_line
 
-from mafs_ros.bags.reader import TYPES
+from mafs_ros.bags.reader import TYPES, Bag
+from mafs_ros.bags.topics import choose_topics
 from mafs_ros.bags.writer import BagWriter, image_header
-from mafs_ros.calibration.lens import Lens
 from mafs_ros.cli import main
+from mafs_ros.commands.calibrate.camera_info import lens_of
 from mafs_ros.perception.registration import load_registration
+from mafs_ros.perception.registration.lens import Lens
 
 START, STEP = 1_700_000_000_000_000_000, 200_000_000
 INFO = "sensor_msgs/msg/CameraInfo"
@@ -28,7 +30,7 @@ def pairs():
 
 def intrinsics(size, focal, d=()):
     k = [focal, 0.0, (size[1] - 1) / 2, 0.0, focal, (size[0] - 1) / 2, 0.0, 0.0, 1.0]
-    return Lens(np.reshape(k, (3, 3)), d, "plumb_bob", size)
+    return Lens("camera", size, np.reshape(k, (3, 3)), np.array(d))
 
 
 RGB_LENS = intrinsics(rig.RGB_SIZE, 300.0)
@@ -43,7 +45,7 @@ def write_info(writer, topic, lens, stamp):
         height=lens.size[0],
         width=lens.size[1],
         distortion_model=lens.model,
-        d=np.array(lens.d),
+        d=lens.distortion,
         k=lens.k.ravel(),
         r=np.eye(3).ravel(),
         p=np.column_stack([lens.k, np.zeros(3)]).ravel(),
@@ -120,7 +122,7 @@ def test_lens_distortion_is_taken_out(pairs, tmp_path):
     bag = write_bag(tmp_path / "drive", bent, (THERMAL_LENS, lens))
     assert calibrate(bag, "--out", tmp_path / "registration.yaml") == 0
     data = yaml.safe_load((tmp_path / "registration.yaml").read_text())
-    assert data["undistorted"]["rgb"]["d"] == list(lens.d)
+    assert data["undistorted"]["rgb"]["d"] == lens.distortion.tolist()
     assert data["lens_error_px"] > 0.3
     straight = tmp_path / "straight.yaml"
     straight.write_text(yaml.safe_dump({**data, **data["undistorted"]}))
@@ -128,11 +130,23 @@ def test_lens_distortion_is_taken_out(pairs, tmp_path):
     assert corner_error(tmp_path / "registration.yaml") > corner_error(straight)
 
 
+def test_a_camera_that_is_not_calibrated_is_left_out(pairs, tmp_path, caplog):
+    """As drivers without a calibration file publish it: all zeros."""
+    uncalibrated = Lens("camera", rig.THERMAL_SIZE, np.zeros((3, 3)))
+    with Bag(write_bag(tmp_path / "drive", pairs[:2], (uncalibrated, RGB_LENS))) as bag:
+        rgb, thermal = choose_topics(bag)
+        assert lens_of(bag, rgb, "RGB").k[0, 0] == 300
+        assert lens_of(bag, thermal, "thermal") is None
+    line = one_line("\n".join(caplog.messages) + "\n")
+    assert "/thermal/camera_info is left out: the CameraInfo of the thermal camera" in line
+    assert "the camera is not calibrated" in line
+
+
 def bent_by(lens, image):
     """What a camera with this lens shows of what an ideal one shows."""
     rows, columns = np.indices(lens.size, np.float32)
     points = np.stack([columns, rows], -1).reshape(-1, 1, 2)
-    there = cv2.undistortPoints(points, lens.k, np.array(lens.d), P=lens.k)
+    there = cv2.undistortPoints(points, lens.k, lens.distortion, P=lens.k)
     x, y = there.reshape(*lens.size, 2).transpose(2, 0, 1)
     return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 

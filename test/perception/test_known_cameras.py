@@ -141,6 +141,7 @@ def test_another_plane():
         ("/flir/image_rect", "/flir/camera_info", True),
         ("/flir/image_rect_color/compressed", "/flir/camera_info", True),
         ("/rgb/image/compressed", "/rgb/camera_info", False),
+        ("/flir/image_rect/compressedDepth", "/flir/camera_info", True),
         ("/directory/image", "/directory/camera_info", False),
     ],
 )

@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mafs_ros.calibration.calibrate import Calibration
 from mafs_ros.calibration.depth import DepthRange
 from mafs_ros.calibration.frames import Frame
-from mafs_ros.calibration.geometry import Matrix
 from mafs_ros.calibration.report import pictures
+from mafs_ros.perception.registration.numbers import Matrix
 
 SHOWN = 3  # frames, evenly spread over the drive
 QUALITY = 80  # of the JPEGs

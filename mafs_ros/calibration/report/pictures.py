@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafs_ros.calibration.frames import Frame
-from mafs_ros.calibration.geometry import Matrix, rescaling
 from mafs_ros.calibration.surfaces import CELLS, cell_surfaces
 from mafs_ros.perception.alignment.orientation import STRONGEST, orientation
+from mafs_ros.perception.registration.numbers import Matrix, rescaling
 
 Picture = NDArray[np.uint8]
 TILES = 8  # of a checkerboard, across

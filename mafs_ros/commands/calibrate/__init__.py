@@ -1,1 +1,1 @@
-"""`mafs calibrate`: the registration of two cameras from a drive."""
+"""`mafs calibrate`: the registration of two cameras from a drive, or by a board."""

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 
 from mafs_ros.bags.reader import Bag, BagError, ImageTopic
-from mafs_ros.calibration.geometry import Size
-from mafs_ros.calibration.lens import Lens, lens_from_message
+from mafs_ros.evaluation.bag_cameras import CAMERA_INFO
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
+from mafs_ros.perception.registration.camera_info import lens_from
+from mafs_ros.perception.registration.lens import Lens
+from mafs_ros.perception.registration.numbers import Size
+from mafs_ros.perception.registration.topics import camera_info_beside, is_rectified
 
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
-
-def lens_of(bag: Bag, topic: ImageTopic) -> Lens | None:
+def lens_of(bag: Bag, topic: ImageTopic, camera: str) -> Lens | None:
     """The lens of the camera that publishes a topic; None where the bag does not say it.
 
-    A CameraInfo that does not fit the images is left out with a warning.
+    camera: its name, for messages. A CameraInfo that is of no use or does not fit the images is
+    left out with a warning.
     """
-    name = info_topic(topic)
+    name = camera_info_beside(topic.name)
     if f"{name} ({CAMERA_INFO})" not in bag.other_topics:
         return None
     size = _image_size(bag, topic)
@@ -25,21 +27,12 @@ def lens_of(bag: Bag, topic: ImageTopic) -> Lens | None:
         return None
     try:
         message = next(bag.messages([name])).deserialize()
-        return lens_from_message(message, size, "rect" in _without_transport(topic).split("/")[-1])
+        return lens_from(message, camera, rectified=is_rectified(topic.name)).for_size(size)
     except StopIteration:
         return None
     except ValueError as error:
         logging.getLogger(__name__).warning("%s is left out: %s", name, error)
         return None
-
-
-def info_topic(topic: ImageTopic) -> str:
-    """The name of the CameraInfo that belongs to an image topic, as image_transport has it."""
-    return f"{_without_transport(topic).rsplit('/', 1)[0]}/camera_info"
-
-
-def _without_transport(topic: ImageTopic) -> str:
-    return topic.name.removesuffix("/compressed").removesuffix("/compressedDepth")
 
 
 def _image_size(bag: Bag, topic: ImageTopic) -> Size | None:

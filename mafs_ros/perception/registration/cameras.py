@@ -17,6 +17,7 @@ from mafs_ros.perception.registration.numbers import (
     Size,
     check_size,
     check_thermal,
+    same_shape,
     text,
 )
 from mafs_ros.perception.registration.rig import Rig
@@ -83,7 +84,7 @@ class CameraRegistration:
         return plane
 
     def _is_of_this_shape(self, depth: Depth, size: Size) -> bool:
-        if abs(depth.shape[1] / depth.shape[0] / (size[1] / size[0]) - 1) <= 0.01:
+        if same_shape((depth.shape[0], depth.shape[1]), size):
             return True
         self.remarks.add(
             "depth shape",

@@ -19,6 +19,7 @@ from mafs_ros.perception.registration.numbers import (
     check_thermal,
     numbers,
     rescaling,
+    same_shape,
     text,
 )
 
@@ -184,14 +185,13 @@ def _maps(
 
 
 def _carried_over(name: str, size: Size, measured: Size) -> Matrix:
-    matrix = rescaling(size, measured)
-    if matrix is None:
+    if not same_shape(size, measured):
         raise ValueError(
             f"the registration was measured on {name} images of {text(measured)}, got "
             f"{text(size)}, which is another shape: measure it again, or set the camera to a "
             "resolution of the same shape"
         )
-    return matrix
+    return rescaling(size, measured)
 
 
 def _checked_homography(homography: ArrayLike) -> Matrix:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.perception.registration.numbers import Matrix, Size, rescaling, text
+from mafs_ros.perception.registration.numbers import Matrix, Size, rescaling, same_shape, text
 
 REACH = 5.67  # tangent of 80 degrees: further from its axis a camera is taken to see nothing
 _RADII = np.linspace(0, REACH, 2000)
@@ -36,25 +36,31 @@ class Lens:
 
     def __str__(self) -> str:
         """'RGB 640x480 plumb_bob, f 520'."""
-        model = "rational_polynomial" if len(self.distortion) > 5 else "plumb_bob"
-        if not self.distortion.any():
-            model = "without distortion"
-        elif self.fisheye:
-            model = "equidistant"
+        model = self.model if self.distorts else "without distortion"
         return f"{self.name} {text(self.size)} {model}, f {self.k[0, 0]:.0f}"
+
+    @property
+    def distorts(self) -> bool:
+        return bool(self.distortion.any())
+
+    @property
+    def model(self) -> str:
+        """Of the distortion, as CameraInfo names it."""
+        if self.fisheye:
+            return "equidistant"
+        return "rational_polynomial" if len(self.distortion) > 5 else "plumb_bob"
 
     def for_size(self, size: Size) -> Lens:
         """The same camera in another resolution; ValueError where that has another shape."""
         if size == self.size:
             return self
-        to_known = rescaling(size, self.size)
-        if to_known is None:
+        if not same_shape(size, self.size):
             raise ValueError(
                 f"the CameraInfo of the {self.name} camera is for images of {text(self.size)}, "
                 f"got {text(size)}, which is another shape: calibrate it at this resolution, or "
                 "set its width, height, binning and roi as the driver crops its images"
             )
-        return replace(self, size=size, k=np.linalg.inv(to_known) @ self.k)
+        return replace(self, size=size, k=rescaling(self.size, size) @ self.k)
 
     def pixels_of(self, points: NDArray[Any]) -> Matrix:
         """Where points [..., 3] of the camera's frame are seen: [..., 2], x and y in pixels.
@@ -83,7 +89,7 @@ class Lens:
 
     def _distorted(self, flat: Matrix) -> Matrix:
         """Points at z = 1 as the lens shows them."""
-        if not self.distortion.any():
+        if not self.distorts:
             return flat
         if self.fisheye:
             radius = np.linalg.norm(flat, axis=-1, keepdims=True)
@@ -116,7 +122,7 @@ class Lens:
         radius = np.linalg.norm(seen, axis=-1, keepdims=True)
         start = np.interp(radius, self._profile, _RADII[: len(self._profile)])
         flat = seen * np.divide(start, radius, out=np.ones_like(radius), where=radius > 1e-9)
-        if not self.distortion.any():
+        if not self.distorts:
             return np.where(radius <= REACH, seen, np.nan)
         step = 1e-5
         for _ in range(4):

@@ -43,13 +43,13 @@ def numbers(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Matrix:
     return array
 
 
-def rescaling(size: Size, known: Size) -> Matrix | None:
-    """Takes pixels of an image of `size` to those of the same image at the size `known`.
+def same_shape(size: Size, other: Size) -> bool:
+    """Whether one is the other in another resolution, but for the rounding of its sides."""
+    return abs(other[1] * size[0] / (other[0] * size[1]) - 1) <= 0.01
 
-    None where the two are of different shapes.
-    """
-    sy, sx = known[0] / size[0], known[1] / size[1]
-    if abs(sx / sy - 1) > 0.01:
-        return None
+
+def rescaling(size: Size, new: Size) -> Matrix:
+    """Takes pixels of an image of `size` to those of the same image resized to `new`."""
+    sy, sx = new[0] / size[0], new[1] / size[1]
     # Pixel centres: the left edge of the image is at -0.5.
     return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-COMPRESSED = "/compressed"
+TRANSPORTS = ("/compressed", "/compressedDepth")
 
 
 def camera_info_beside(image_topic: str) -> str:
     """The CameraInfo topic of an image topic, as image_transport names it: its neighbour."""
-    namespace, _, _ = image_topic.removesuffix(COMPRESSED).rpartition("/")
+    namespace, _, _ = _raw(image_topic).rpartition("/")
     return f"{namespace}/camera_info"
 
 
@@ -16,5 +16,12 @@ def is_rectified(image_topic: str) -> bool:
 
     For these CameraInfo.p holds, for all others k, d and r.
     """
-    name = image_topic.removesuffix(COMPRESSED).rpartition("/")[2]
+    name = _raw(image_topic).rpartition("/")[2]
     return "rect" in name.split("_") or "rectified" in name.split("_")
+
+
+def _raw(image_topic: str) -> str:
+    """The name without that of a transport."""
+    for transport in TRANSPORTS:
+        image_topic = image_topic.removesuffix(transport)
+    return image_topic
