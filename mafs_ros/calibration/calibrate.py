@@ -19,7 +19,9 @@ from mafs_ros.perception.registration.numbers import Matrix, Size, rescaling
 SEARCHED = 12  # frames of the coarse search
 LEAST_EVIDENCE = 1.7  # times better than images of different moments
 SURE = 3.0  # from which on nobody asks whether the camera is turned
-LARGEST_DISAGREEMENT = 4.0  # pixels at REFERENCE_WIDTH
+# Pixels at REFERENCE_WIDTH. The whole drive is about half as far off as its halves lie apart.
+LARGEST_DISAGREEMENT = 8.0
+CERTAIN_DISAGREEMENT = 4.0
 SMALL_OVERLAP = 0.1
 LEAST_OVERLAP = 0.35
 
@@ -44,6 +46,11 @@ class Calibration:
     disagreement_px: float
     evidence: float
     overlap: float
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether it may be off by more than some 2 pixels at REFERENCE_WIDTH."""
+        return self.disagreement_px > CERTAIN_DISAGREEMENT * self.rgb_size[1] / REFERENCE_WIDTH
 
 
 def calibrate(

@@ -51,6 +51,7 @@ class Case:
     disagreement_px: float
     evidence: float
     seconds: float
+    uncertain: bool = False
     reason: str = ""
 
 
@@ -92,12 +93,13 @@ def run_cases(args: argparse.Namespace, chosen: AlignedSet, residual: Matrix) ->
         try:
             found = calibrate(frames)
         except CalibrationError as error:
-            yield Case(np.nan, np.nan, np.nan, time.process_time() - start, str(error))
+            seconds = time.process_time() - start
+            yield Case(np.nan, np.nan, np.nan, seconds, reason=str(error))
             continue
         seconds = time.process_time() - start
         true = corrected(views, residual)
         off = mean_distance(found.homography, true, views.thermal_size, RGB_SIZE)
-        yield Case(off, found.disagreement_px, found.evidence, seconds)
+        yield Case(off, found.disagreement_px, found.evidence, seconds, found.uncertain)
 
 
 def measured_residual(data: Path, chosen: AlignedSet) -> Matrix:
@@ -113,8 +115,10 @@ def measured_residual(data: Path, chosen: AlignedSet) -> Matrix:
 
 def table(rows: list[tuple[str, list[Case]]]) -> list[str]:
     """A row for each set, and one for all but tno, whose cameras have no common truth."""
-    lines = ["| set | cases | median | 90 % | max | above 10 px | refused | s |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
+    lines = [
+        "| set | cases | median | 90 % | max | certain above 10 px | uncertain | refused | s |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|---|")
     for name, cases in rows:
         lines.append(_row(name, cases))
     lines.append(_row("all but tno", [c for name, cases in rows if name != "tno" for c in cases]))
@@ -122,13 +126,15 @@ def table(rows: list[tuple[str, list[Case]]]) -> list[str]:
 
 
 def _row(name: str, cases: list[Case]) -> str:
-    errors = np.array([case.error_px for case in cases if not case.reason])
+    given = [case for case in cases if not case.reason]
+    errors = np.array([case.error_px for case in given])
     seconds = np.median([case.seconds for case in cases]) if cases else np.nan
     if not errors.size:
-        return f"| {name} | {len(cases)} | - | - | - | - | {len(cases)} | {seconds:.1f} |"
+        return f"| {name} | {len(cases)} | - | - | - | - | - | {len(cases)} | {seconds:.1f} |"
     return (
         f"| {name} | {len(cases)} | {np.median(errors):.2f} | {np.percentile(errors, 90):.2f} | "
-        f"{errors.max():.2f} | {(errors > GROSS_PX).sum()} | {len(cases) - errors.size} | "
+        f"{errors.max():.2f} | {sum(c.error_px > GROSS_PX and not c.uncertain for c in given)} | "
+        f"{sum(c.uncertain for c in given)} | {len(cases) - len(given)} | "
         f"{seconds:.1f} |"
     )
 

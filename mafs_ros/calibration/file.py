@@ -47,6 +47,7 @@ def registration_text(
         "evidence": round(found.evidence, 2),
         "overlap": round(found.overlap, 3),
         "disagreement_px": round(found.disagreement_px, 2),
+        "uncertain": found.uncertain,
     }
     if depth is not None:
         data["depth"] = _depth(depth)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import calibration_rig as rig
 import numpy as np
 import pytest
@@ -62,8 +64,17 @@ def test_the_file_is_read_by_the_node(found, tmp_path):
     np.testing.assert_allclose(registration.homography, found.homography, rtol=1e-6)
     assert registration.thermal_size == rig.THERMAL_SIZE
     assert registration.rgb_size == rig.RGB_SIZE
+    assert "uncertain: false" in path.read_text()
     for word in ("date:", "frames: 24", "disagreement_px:", "evidence:", "overlap:"):
         assert word in path.read_text()
+
+
+def test_halves_that_lie_apart_make_it_uncertain(found):
+    """From 4 pixels of 640 on, here 2 of 320."""
+    apart = replace(found, disagreement_px=2.1)
+    assert apart.uncertain and not found.uncertain
+    assert "uncertain: true" in registration_text(apart, "drive")
+    assert "<b>uncertain</b>" in page(apart, "drive", "", None)
 
 
 def test_the_page_holds_its_pictures_and_loads_nothing(found):

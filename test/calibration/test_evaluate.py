@@ -60,8 +60,8 @@ def test_cases_of_folders(tmp_path, monkeypatch):
 
 def test_the_table():
     cases = [Case(error, 1.0, 3.0, 5.0) for error in (1.0, 2.0, 12.0)]
-    refused = Case(np.nan, np.nan, np.nan, 5.0, "too few edges")
+    refused = Case(np.nan, np.nan, np.nan, 5.0, reason="too few edges")
     rows = table([("road", [*cases, refused]), ("tno", [refused])])
-    assert rows[2] == "| road | 4 | 2.00 | 10.00 | 12.00 | 1 | 1 | 5.0 |"
-    assert rows[3] == "| tno | 1 | - | - | - | - | 1 | 5.0 |"
+    assert rows[2] == "| road | 4 | 2.00 | 10.00 | 12.00 | 1 | 0 | 1 | 5.0 |"
+    assert rows[3] == "| tno | 1 | - | - | - | - | - | 1 | 5.0 |"
     assert rows[4].startswith("| all but tno | 4 |")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,12 @@ def run_drive(args: argparse.Namespace) -> int:
         write_bytes(args.report, page(found, source, text, depth).encode())
     write_registration(args.out, text)
     print(summary_line(found, args.out))
+    if found.uncertain:
+        print(
+            f"mafs calibrate: uncertain: the halves of the drive lie {found.disagreement_px:.1f} "
+            "pixels apart; a longer drive with more to see in the whole image gives a better one",
+            file=sys.stderr,
+        )
     return 0
 
 
