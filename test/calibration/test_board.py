@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
-from mafs_ros.calibration.board import View, board_from, calibrate_views
+from mafs_ros.calibration.board import Board, View, board_from, calibrate_views
 from mafs_ros.calibration.board_files import calibrate_by_board
 from mafs_ros.calibration.errors import CalibrationError
 from mafs_ros.perception.registration import Rig, load_registration
+from mafs_ros.perception.registration.grid import over_image
 from mafs_ros.perception.registration.lens import Lens
 
 RGB = Lens(
@@ -33,21 +34,31 @@ RIG = Rig(
 FINE = 2  # rays each way in a pixel
 
 
-def poses(count: int = 12, seed: int = 0):
-    """Board to RGB camera: tilted by up to 35 degrees, near and far, over the image."""
+def poses(board: Board, count: int = 12, seed: int = 0):
+    """Board to RGB camera: tilted, near and far, into the corners, whole in both images."""
     rng = np.random.default_rng(seed)
-    for _ in range(count):
+    while count:
         rotation = cv2.Rodrigues(np.radians(rng.uniform([-35, -35, -20], [35, 35, 20])))[0]
-        z = rng.uniform(0.9, 1.5)
-        yield rotation, np.array([*(rng.uniform(-0.16, 0.16, 2) * z), z])
+        z = rng.uniform(1.0, 1.5)
+        middle = np.array([*(rng.uniform([-0.35, -0.28], [0.35, 0.28]) * z), z])
+        translation = middle - rotation @ board.points.mean(0)
+        rim = board.points * 1.15 - 0.075 * board.points.max(0)
+        in_rgb = rim @ rotation.T + translation
+        in_thermal = (in_rgb - RIG.translation) @ RIG.rotation
+        if is_whole(RGB, in_rgb) and is_whole(THERMAL, in_thermal):
+            count -= 1
+            yield rotation, translation
+
+
+def is_whole(lens: Lens, points: np.ndarray) -> bool:
+    pixels = lens.pixels_of(points)
+    return bool(((pixels > 8) & (pixels < np.array(lens.size[::-1]) - 9)).all())
 
 
 def rays(lens: Lens):
-    height, width = lens.size
-    offsets = (np.arange(FINE) + 0.5) / FINE - 0.5
-    x = (np.arange(width)[:, None] + offsets).ravel()
-    y = (np.arange(height)[:, None] + offsets).ravel()
-    return np.nan_to_num(lens.rays_of(np.stack(np.meshgrid(x, y), -1)))
+    """What FINE x FINE parts of every pixel see."""
+    whole = np.nan_to_num(np.moveaxis(over_image(lens.rays_of, lens.size), 0, -1))
+    return cv2.resize(whole, None, fx=FINE, fy=FINE, interpolation=cv2.INTER_LINEAR)
 
 
 RAYS = {}
@@ -82,8 +93,8 @@ def render(board, rotation, translation, lens: Lens, inverted: bool = False):
     return (255 - image if inverted else image).astype(np.uint8)
 
 
-def pairs(board, inverted: bool = True, count: int = 10):
-    for index, (rotation, translation) in enumerate(poses(count)):
+def pairs(board, inverted: bool = True, count: int = 14):
+    for index, (rotation, translation) in enumerate(poses(board, count)):
         rgb = render(board, rotation, translation, RGB)
         thermal = render(
             board,
@@ -157,7 +168,7 @@ SIZES = {"rgb": RGB.size, "thermal": THERMAL.size}
 
 def test_boards_that_look_the_same_turned_by_half_are_told_apart() -> None:
     board = board_from("circles:7x5:0.07")
-    rig = calibrate_views(seen(board, poses(12)), board, SIZES).rig
+    rig = calibrate_views(seen(board, poses(board)), board, SIZES).rig
     assert rig.translation == pytest.approx(RIG.translation, abs=1e-3)
     assert rig.rotation == pytest.approx(RIG.rotation, abs=1e-3)
 
@@ -165,7 +176,7 @@ def test_boards_that_look_the_same_turned_by_half_are_told_apart() -> None:
 def test_images_that_were_not_taken_together_are_refused() -> None:
     board = board_from("checkerboard:9x6:0.05")
     with pytest.raises(CalibrationError, match="only in . of these pairs do the cameras sit"):
-        calibrate_views(seen(board, poses(12), shuffled=True), board, SIZES)
+        calibrate_views(seen(board, poses(board), shuffled=True), board, SIZES)
 
 
 def test_a_board_that_is_never_tilted_is_refused() -> None:
