@@ -5,7 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mafs_ros.calibration.board import Board
 from mafs_ros.perception.registration import Rig
+from mafs_ros.perception.registration.grid import over_image
 from mafs_ros.perception.registration.lens import Lens
 
 RGB = Lens(
@@ -24,23 +26,34 @@ RIG = Rig(
     RGB, THERMAL, cv2.Rodrigues(np.radians([1.0, -2.0, 0.7]))[0], np.array([0.08, -0.02, 0.01])
 )
 FINE = 2  # rays each way in a pixel
+BLUR_PX = 0.7  # of a lens in focus
 
 
-def poses(count: int = 12, seed: int = 0):
-    """Board to RGB camera: tilted by up to 35 degrees, near and far, over the image."""
+def poses(board: Board, count: int = 12, seed: int = 0):
+    """Board to RGB camera: tilted, near and far, into the corners, whole in both images."""
     rng = np.random.default_rng(seed)
-    for _ in range(count):
+    while count:
         rotation = cv2.Rodrigues(np.radians(rng.uniform([-35, -35, -20], [35, 35, 20])))[0]
-        z = rng.uniform(0.9, 1.5)
-        yield rotation, np.array([*(rng.uniform(-0.16, 0.16, 2) * z), z])
+        z = rng.uniform(1.0, 1.5)
+        middle = np.array([*(rng.uniform([-0.35, -0.28], [0.35, 0.28]) * z), z])
+        translation = middle - rotation @ board.points.mean(0)
+        rim = board.points * 1.15 - 0.075 * board.points.max(0)
+        in_rgb = rim @ rotation.T + translation
+        in_thermal = (in_rgb - RIG.translation) @ RIG.rotation
+        if is_whole(RGB, in_rgb) and is_whole(THERMAL, in_thermal):
+            count -= 1
+            yield rotation, translation
+
+
+def is_whole(lens: Lens, points: np.ndarray) -> bool:
+    pixels = lens.pixels_of(points)
+    return bool(((pixels > 8) & (pixels < np.array(lens.size[::-1]) - 9)).all())
 
 
 def rays(lens: Lens):
-    height, width = lens.size
-    offsets = (np.arange(FINE) + 0.5) / FINE - 0.5
-    x = (np.arange(width)[:, None] + offsets).ravel()
-    y = (np.arange(height)[:, None] + offsets).ravel()
-    return np.nan_to_num(lens.rays_of(np.stack(np.meshgrid(x, y), -1)))
+    """What FINE x FINE parts of every pixel see."""
+    whole = np.nan_to_num(np.moveaxis(over_image(lens.rays_of, lens.size), 0, -1))
+    return cv2.resize(whole, None, fx=FINE, fy=FINE, interpolation=cv2.INTER_LINEAR)
 
 
 RAYS = {}
@@ -72,11 +85,12 @@ def render(board, rotation, translation, lens: Lens, inverted: bool = False):
     image = np.where(inside, np.where(dark, 30.0, 220.0), 120.0)
     height, width = lens.size
     image = image.reshape(height, FINE, width, FINE).mean((1, 3))
+    image = cv2.GaussianBlur(image, (0, 0), BLUR_PX)
     return (255 - image if inverted else image).astype(np.uint8)
 
 
-def pairs(board, inverted: bool = True, count: int = 10):
-    for index, (rotation, translation) in enumerate(poses(count)):
+def pairs(board, inverted: bool = True, count: int = 16):
+    for index, (rotation, translation) in enumerate(poses(board, count)):
         rgb = render(board, rotation, translation, RGB)
         thermal = render(
             board,

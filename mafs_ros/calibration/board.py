@@ -27,7 +27,7 @@ from mafs_ros.perception.registration.lens import Lens
 KINDS = ("checkerboard", "circles", "asymmetric_circles")
 LEAST_VIEWS = 8
 MOST_VIEWS = 40  # the time grows with the square of it, the accuracy no more
-SMALL_PX = 400  # images less wide are searched doubled first
+SMALL_PX = 400  # images less wide are searched doubled too
 WORST_ERROR_PX = 1.0
 WORST_FOCAL = 0.02  # standard deviation of the focal length, as a share of it
 Points = NDArray[np.float32]
@@ -104,31 +104,38 @@ def find_board(image: NDArray[Any], board: Board) -> Points | None:
     image: uint8 [H,W,3] rgb, or [h,w] of any type; bright and dark may be the other way round.
     """
     grey = _grey(image)
-    for scale in (2, 1) if grey.shape[1] < SMALL_PX else (1,):  # doubled is the more accurate
-        larger = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        found = _search(np.asarray(larger, np.uint8), board)
-        if found is not None:
-            return ((found.reshape(-1, 2) + 0.5) / scale - 0.5).astype(np.float32)
+    for scale in (1, 2) if grey.shape[1] < SMALL_PX else (1,):
+        size = (grey.shape[1] * scale, grey.shape[0] * scale)
+        large = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+        for one in (large, 255 - large):
+            points = _points(one, board)
+            if points is not None:
+                return ((points.reshape(-1, 2) + 0.5) / scale - 0.5).astype(np.float32)
     return None
 
 
-def _search(grey: NDArray[np.uint8], board: Board) -> NDArray[Any] | None:
-    """The points as OpenCV finds them in an image or its negative."""
+def _points(image: NDArray[np.uint8], board: Board) -> NDArray[Any] | None:
+    """What OpenCV finds of a board that is dark on bright; None unless it is all."""
     size = (board.columns, board.rows)
-    for one in (grey, 255 - grey):
-        if board.kind == "checkerboard":
-            flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_ACCURACY
-            found, points = cv2.findChessboardCornersSB(one, size, flags=flags)
-        else:
-            grid = (
-                cv2.CALIB_CB_SYMMETRIC_GRID
-                if board.kind == "circles"
-                else cv2.CALIB_CB_ASYMMETRIC_GRID
-            )
-            found, points = cv2.findCirclesGrid(one, size, flags=grid, blobDetector=_blobs(one))
+    if board.kind == "checkerboard":
+        flags = cv2.CALIB_CB_NORMALIZE_IMAGE
+        found, points = cv2.findChessboardCornersSB(image, size, flags=flags)
         if found:
-            return points
-    return None
+            points = _refined(image, points, board)
+    else:
+        symmetric = board.kind == "circles"
+        grid = cv2.CALIB_CB_SYMMETRIC_GRID if symmetric else cv2.CALIB_CB_ASYMMETRIC_GRID
+        found, points = cv2.findCirclesGrid(image, size, flags=grid, blobDetector=_blobs(image))
+    return np.asarray(points) if found else None
+
+
+def _refined(image: NDArray[np.uint8], corners: NDArray[Any], board: Board) -> NDArray[Any]:
+    """Corners where the gradients around them meet: those found lie off by parts of a pixel."""
+    rows = corners.reshape(board.rows, board.columns, 2)
+    sides = [np.linalg.norm(np.diff(rows, axis=axis), axis=-1).min() for axis in (0, 1)]
+    reach = max(int(0.4 * min(sides)), 2)  # the next corner stays outside
+    until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 50, 0.001)
+    return np.asarray(cv2.cornerSubPix(image, corners.copy(), (reach, reach), (-1, -1), until))
 
 
 def calibrate_views(

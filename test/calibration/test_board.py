@@ -30,7 +30,9 @@ def test_both_cameras_are_found(text: str, tmp_path: Path) -> None:
     pixels = np.stack(np.meshgrid(np.linspace(100, 540, 9), np.linspace(80, 400, 7)), -1)
     for depth_m in (1.2, 3.0):
         apart = rig.thermal_pixels(pixels, depth_m) - RIG.thermal_pixels(pixels, depth_m)
-        assert np.linalg.norm(apart, axis=-1).max() < 0.5
+        lengths = np.linalg.norm(apart, axis=-1)  # thermal pixels, the most in the corners
+        assert lengths.max() < 0.5
+        print(f"off by {lengths.mean():.2f} pixels on average, {lengths.max():.2f} at the most")
     written = yaml.safe_load((tmp_path / "thermal_camera_info.yaml").read_text())
     assert (written["image_width"], written["distortion_model"]) == (320, "plumb_bob")
     assert written["camera_matrix"]["data"] == rig.thermal.k.ravel().tolist()
@@ -78,7 +80,7 @@ SIZES = {"rgb": RGB.size, "thermal": THERMAL.size}
 
 def test_boards_that_look_the_same_turned_by_half_are_told_apart() -> None:
     board = board_from("circles:7x5:0.07")
-    rig = calibrate_views(seen(board, poses(12)), board, SIZES).rig
+    rig = calibrate_views(seen(board, poses(board, 12)), board, SIZES).rig
     assert rig.translation == pytest.approx(RIG.translation, abs=1e-3)
     assert rig.rotation == pytest.approx(RIG.rotation, abs=1e-3)
 
@@ -86,7 +88,7 @@ def test_boards_that_look_the_same_turned_by_half_are_told_apart() -> None:
 def test_images_that_were_not_taken_together_are_refused() -> None:
     board = board_from("checkerboard:9x6:0.05")
     with pytest.raises(CalibrationError, match="only in . of these pairs do the cameras sit"):
-        calibrate_views(seen(board, poses(12), shuffled=True), board, SIZES)
+        calibrate_views(seen(board, poses(board, 12), shuffled=True), board, SIZES)
 
 
 def test_a_board_that_is_never_tilted_is_refused() -> None:
