@@ -25,7 +25,7 @@ setup(
     version="0.1.0",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     package_data={
-        f"{PACKAGE}.calibration.report": ["*.jinja"],
+        f"{PACKAGE}.commands.calibrate.method.report": ["*.jinja"],
         f"{PACKAGE}.commands.replay.report": ["*.jinja"],
     },
     data_files=[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mafs_ros.calibration.frames import frame_of
+from mafs_ros.commands.calibrate.method.frames import frame_of
 from mafs_ros.perception.thermal import ThermalScaler
 from mafs_ros.simulation import StreetSimulation
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mafs_ros.calibration.board import Board
+from mafs_ros.commands.calibrate.method.board import Board
 from mafs_ros.perception.registration import Rig
 from mafs_ros.perception.registration.grid import over_image
 from mafs_ros.perception.registration.lens import Lens

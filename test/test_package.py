@@ -203,7 +203,7 @@ def test_pip_puts_everything_where_ros_looks(installed):
                 copy = share / "mafs_ros" / path.relative_to(ROOT)
                 assert copy.read_bytes() == path.read_bytes()
     assert (share / "mafs_ros/launch/mafs.launch.py").is_file()
-    for room in ("calibration", "commands/replay"):
+    for room in ("commands/calibrate/method", "commands/replay"):
         template = f"mafs_ros/{room}/report/report.html.jinja"
         assert [path.read_bytes() for path in installed.rglob(template)] == [
             (ROOT / template).read_bytes()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mafs_ros.calibration.board import BoardCalibration
-from mafs_ros.calibration.board_files import calibrate_by_board
+from mafs_ros.commands.calibrate.method.board import BoardCalibration
+from mafs_ros.commands.calibrate.method.board_files import calibrate_by_board
 from mafs_ros.commands.calibrate.pairs import Pairs
 
 PAIRS = 120  # that the board is searched in: up to half a second each

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from mafs_ros.bags.options import add_topic_options
 
 if TYPE_CHECKING:
-    from mafs_ros.calibration.calibrate import Calibration
-    from mafs_ros.calibration.depth import DepthRange
     from mafs_ros.commands.calibrate.drive import Drive
+    from mafs_ros.commands.calibrate.method.calibrate import Calibration
+    from mafs_ros.commands.calibrate.method.depth import DepthRange
 
 EXAMPLE = """\
 examples:
@@ -117,9 +117,9 @@ def run_drive(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from mafs_ros.base.write import write_bytes
-    from mafs_ros.calibration.calibrate import calibrate, steps
-    from mafs_ros.calibration.file import registration_text, write_registration
-    from mafs_ros.calibration.report.page import page
+    from mafs_ros.commands.calibrate.method.calibrate import calibrate, steps
+    from mafs_ros.commands.calibrate.method.file import registration_text, write_registration
+    from mafs_ros.commands.calibrate.method.report.page import page
 
     drive = read_drive(args)
     ratio = known_ratio(drive)
@@ -143,8 +143,8 @@ def run_drive(args: argparse.Namespace) -> int:
 
 def read_drive(args: argparse.Namespace) -> Drive:
     """The frames that the options name; raises OSError or ValueError."""
-    from mafs_ros.calibration.choice import CANDIDATES
     from mafs_ros.commands.calibrate.drive import drive_of
+    from mafs_ros.commands.calibrate.method.choice import CANDIDATES
     from mafs_ros.commands.calibrate.pairs import pairs_named
     from mafs_ros.parameters.file import read_settings
 
@@ -155,7 +155,7 @@ def read_drive(args: argparse.Namespace) -> Drive:
 
 def known_ratio(drive: Drive) -> float | None:
     """Of the views, where both cameras are calibrated."""
-    from mafs_ros.calibration.lens import view_ratio
+    from mafs_ros.commands.calibrate.method.lens import view_ratio
 
     thermal, rgb = drive.lenses
     return None if thermal is None or rgb is None else view_ratio(thermal, rgb)
@@ -163,7 +163,7 @@ def known_ratio(drive: Drive) -> float | None:
 
 def depth_of(args: argparse.Namespace, drive: Drive) -> DepthRange | None:
     """The range of distances, where baseline and distance are given; raises ValueError."""
-    from mafs_ros.calibration.depth import depth_range
+    from mafs_ros.commands.calibrate.method.depth import depth_range
 
     if args.baseline_m is None:
         return None
@@ -199,7 +199,7 @@ def _check_usage(args: argparse.Namespace) -> None:
 
 
 def _check_board_usage(args: argparse.Namespace) -> None:
-    from mafs_ros.calibration.board import board_from
+    from mafs_ros.commands.calibrate.method.board import board_from
 
     try:
         board_from(args.board)

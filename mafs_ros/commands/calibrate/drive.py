@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mafs_ros.calibration.errors import CalibrationError
-from mafs_ros.calibration.frames import Frame, frame_of
-from mafs_ros.calibration.lens import Undistortion
+from mafs_ros.commands.calibrate.method.errors import CalibrationError
+from mafs_ros.commands.calibrate.method.frames import Frame, frame_of
+from mafs_ros.commands.calibrate.method.lens import Undistortion
 from mafs_ros.commands.calibrate.pairs import Lenses, Pairs
 from mafs_ros.perception.build import scaler_from
 

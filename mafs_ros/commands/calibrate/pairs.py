@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from mafs_ros.bags.reader import Bag, BagError, ImageTopic
 from mafs_ros.bags.topics import choose_topics
 from mafs_ros.base.errors import one_line
-from mafs_ros.calibration.errors import CalibrationError
 from mafs_ros.commands.calibrate.camera_info import lens_of
+from mafs_ros.commands.calibrate.method.errors import CalibrationError
 from mafs_ros.evaluation.bag_pairs import Frame as Pair
 from mafs_ros.evaluation.bag_pairs import PairReader
 from mafs_ros.evaluation.sampled_pairs import spread, why_unpaired

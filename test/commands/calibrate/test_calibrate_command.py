@@ -101,7 +101,7 @@ def test_a_bag_gives_a_registration_and_a_page(bag, tmp_path, capsys):
 
 def test_folders_give_the_same(pairs, bag, tmp_path, monkeypatch):
     """Without CameraInfo the views are searched; here among a few, for time."""
-    from mafs_ros.calibration import calibrate as calibration
+    from mafs_ros.commands.calibrate.method import calibrate as calibration
 
     monkeypatch.setattr(calibration, "RATIOS", (0.7, 0.8, 0.9))
     for folder in ("rgb", "thermal"):

@@ -1,7 +1,8 @@
 """How far off `mafs calibrate` is, on real pairs that are seen by cameras of a known homography.
 
-    python -m mafs_ros.calibration.evaluate DATA --cases 20 --frames 20
-    python -m mafs_ros.calibration.evaluate DATA --sets road flir --thermal-size 160x120
+    python -m mafs_ros.commands.calibrate.method.evaluate DATA --cases 20 --frames 20
+    python -m mafs_ros.commands.calibrate.method.evaluate DATA --sets road flir \\
+        --thermal-size 160x120
 
 DATA holds the folders that `warped.SETS` names. The sets are not aligned themselves: what they are
 off by is measured from up to 40 of their pairs, with this very method, and taken into the truth;
@@ -20,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mafs_ros.calibration.calibrate import calibrate
-from mafs_ros.calibration.errors import CalibrationError
-from mafs_ros.calibration.fine import refine
-from mafs_ros.calibration.frames import frame_of
-from mafs_ros.calibration.geometry import mean_distance
-from mafs_ros.calibration.warped import (
+from mafs_ros.commands.calibrate.method.calibrate import calibrate
+from mafs_ros.commands.calibrate.method.errors import CalibrationError
+from mafs_ros.commands.calibrate.method.fine import refine
+from mafs_ros.commands.calibrate.method.frames import frame_of
+from mafs_ros.commands.calibrate.method.geometry import mean_distance
+from mafs_ros.commands.calibrate.method.warped import (
     RGB_SIZE,
     SETS,
     AlignedSet,
@@ -140,7 +141,7 @@ def _row(name: str, cases: list[Case]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m mafs_ros.calibration.evaluate")
+    parser = argparse.ArgumentParser(prog="python -m mafs_ros.commands.calibrate.method.evaluate")
     parser.add_argument("data", metavar="DATA", type=Path)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--cases", type=int, default=20)

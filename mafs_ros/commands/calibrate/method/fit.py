@@ -8,8 +8,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.calibration.geometry import REFERENCE_WIDTH, Points, corners, moved, through_corners
-from mafs_ros.calibration.surfaces import CELLS, Surfaces
+from mafs_ros.commands.calibrate.method.geometry import (
+    REFERENCE_WIDTH,
+    Points,
+    corners,
+    moved,
+    through_corners,
+)
+from mafs_ros.commands.calibrate.method.surfaces import CELLS, Surfaces
 from mafs_ros.perception.registration.numbers import Matrix, Size
 
 Parameters = NDArray[np.float64]  # [8]: displacements in pixels at the corners of the image

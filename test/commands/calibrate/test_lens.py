@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mafs_ros.calibration.depth import depth_range
-from mafs_ros.calibration.geometry import moved
-from mafs_ros.calibration.lens import (
+from mafs_ros.commands.calibrate.method.depth import depth_range
+from mafs_ros.commands.calibrate.method.geometry import moved
+from mafs_ros.commands.calibrate.method.lens import (
     Undistortion,
     distorted,
     for_images_as_they_come,

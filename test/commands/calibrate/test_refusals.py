@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mafs_ros.calibration import calibrate as calibration
-from mafs_ros.calibration import turned
-from mafs_ros.calibration.errors import CalibrationError
+from mafs_ros.commands.calibrate.method import calibrate as calibration
+from mafs_ros.commands.calibrate.method import turned
+from mafs_ros.commands.calibrate.method.errors import CalibrationError
 
 
 @pytest.fixture(autouse=True)

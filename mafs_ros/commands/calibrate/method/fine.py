@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mafs_ros.calibration.fit import SurfaceFit
-from mafs_ros.calibration.frames import Frame
-from mafs_ros.calibration.surfaces import cell_surfaces
+from mafs_ros.commands.calibrate.method.fit import SurfaceFit
+from mafs_ros.commands.calibrate.method.frames import Frame
+from mafs_ros.commands.calibrate.method.surfaces import cell_surfaces
 from mafs_ros.perception.registration.numbers import Matrix, rescaling
 
 # Width in pixels, reach in pixels, stages. A level of 640 leads astray: at that size the parallax

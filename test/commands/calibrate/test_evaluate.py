@@ -9,10 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
-from mafs_ros.calibration import calibrate as calibration
-from mafs_ros.calibration.evaluate import Case, run_cases, table
-from mafs_ros.calibration.geometry import corners, moved
-from mafs_ros.calibration.warped import RGB_SIZE, AlignedSet, corrected, draw_views, seen
+from mafs_ros.commands.calibrate.method import calibrate as calibration
+from mafs_ros.commands.calibrate.method.evaluate import Case, run_cases, table
+from mafs_ros.commands.calibrate.method.geometry import corners, moved
+from mafs_ros.commands.calibrate.method.warped import (
+    RGB_SIZE,
+    AlignedSet,
+    corrected,
+    draw_views,
+    seen,
+)
 
 SIZE = (240, 320)
 

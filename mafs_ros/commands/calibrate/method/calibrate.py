@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mafs_ros.calibration.choice import choose_frames
-from mafs_ros.calibration.coarse import RATIOS, STEPS_AROUND, Coarse, coarse_search
-from mafs_ros.calibration.errors import CalibrationError
-from mafs_ros.calibration.fine import refine
-from mafs_ros.calibration.frames import Frame
-from mafs_ros.calibration.geometry import REFERENCE_WIDTH, mean_distance, overlap
-from mafs_ros.calibration.turned import best_turn
+from mafs_ros.commands.calibrate.method.choice import choose_frames
+from mafs_ros.commands.calibrate.method.coarse import RATIOS, STEPS_AROUND, Coarse, coarse_search
+from mafs_ros.commands.calibrate.method.errors import CalibrationError
+from mafs_ros.commands.calibrate.method.fine import refine
+from mafs_ros.commands.calibrate.method.frames import Frame
+from mafs_ros.commands.calibrate.method.geometry import REFERENCE_WIDTH, mean_distance, overlap
+from mafs_ros.commands.calibrate.method.turned import best_turn
 from mafs_ros.perception.registration.numbers import Matrix, Size, rescaling
 
 SEARCHED = 12  # frames of the coarse search

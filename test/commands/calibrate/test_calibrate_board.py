@@ -10,8 +10,8 @@ import yaml
 from command_output import one_line
 
 from mafs_ros.bags.writer import BagWriter
-from mafs_ros.calibration.board import board_from
 from mafs_ros.cli import main
+from mafs_ros.commands.calibrate.method.board import board_from
 from mafs_ros.perception.registration import load_registration
 
 BOARD = "checkerboard:9x6:0.05"

@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mafs_ros.calibration.frames import Frame, Grey, frame_of
-from mafs_ros.calibration.geometry import centre, corners, moved, shifted
+from mafs_ros.commands.calibrate.method.frames import Frame, Grey, frame_of
+from mafs_ros.commands.calibrate.method.geometry import centre, corners, moved, shifted
 from mafs_ros.images.files.folders import Pair, pair_folders
 from mafs_ros.images.files.read import read_rgb, read_thermal
 from mafs_ros.perception.registration.numbers import Matrix, Size

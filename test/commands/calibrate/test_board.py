@@ -9,9 +9,9 @@ import pytest
 import yaml
 from rendered_board import RGB, RIG, THERMAL, pairs, poses
 
-from mafs_ros.calibration.board import View, board_from, calibrate_views
-from mafs_ros.calibration.board_files import calibrate_by_board
-from mafs_ros.calibration.errors import CalibrationError
+from mafs_ros.commands.calibrate.method.board import View, board_from, calibrate_views
+from mafs_ros.commands.calibrate.method.board_files import calibrate_by_board
+from mafs_ros.commands.calibrate.method.errors import CalibrationError
 from mafs_ros.perception.registration import load_registration
 from mafs_ros.perception.registration.lens import Lens
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.calibration.coarse import coarse_search
-from mafs_ros.calibration.frames import Frame
+from mafs_ros.commands.calibrate.method.coarse import coarse_search
+from mafs_ros.commands.calibrate.method.frames import Frame
 
 # What puts the thermal image right, and how: quarters clockwise after a flip from left to right.
 TURNS = {

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from mafs_ros.base.write import write_bytes
-from mafs_ros.calibration.calibrate import Calibration
-from mafs_ros.calibration.depth import DepthRange
-from mafs_ros.calibration.lens import for_images_as_they_come
+from mafs_ros.commands.calibrate.method.calibrate import Calibration
+from mafs_ros.commands.calibrate.method.depth import DepthRange
+from mafs_ros.commands.calibrate.method.lens import for_images_as_they_come
 from mafs_ros.perception.registration.lens import Lens
 from mafs_ros.perception.registration.numbers import Matrix, Size
 

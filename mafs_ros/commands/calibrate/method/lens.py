@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.calibration.geometry import Points, inverse, moved, overlap
+from mafs_ros.commands.calibrate.method.geometry import Points, inverse, moved, overlap
 from mafs_ros.perception.registration.lens import Lens
 from mafs_ros.perception.registration.numbers import Matrix, Size, text
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.calibration.frames import Frame
-from mafs_ros.calibration.surfaces import CELLS, cell_surfaces
+from mafs_ros.commands.calibrate.method.frames import Frame
+from mafs_ros.commands.calibrate.method.surfaces import CELLS, cell_surfaces
 from mafs_ros.perception.alignment.orientation import STRONGEST, orientation
 from mafs_ros.perception.registration.numbers import Matrix, rescaling
 

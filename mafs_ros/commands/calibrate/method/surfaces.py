@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.calibration.frames import Frame, reduced
+from mafs_ros.commands.calibrate.method.frames import Frame, reduced
 from mafs_ros.perception.alignment.orientation import orientation
 from mafs_ros.perception.registration.numbers import Matrix, Size, rescaling
 

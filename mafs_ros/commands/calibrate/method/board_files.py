@@ -12,14 +12,14 @@ import yaml
 from numpy.typing import NDArray
 
 from mafs_ros.base.write import write_bytes
-from mafs_ros.calibration.board import (
+from mafs_ros.commands.calibrate.method.board import (
     BoardCalibration,
     View,
     board_from,
     calibrate_views,
     find_board,
 )
-from mafs_ros.calibration.errors import CalibrationError
+from mafs_ros.commands.calibrate.method.errors import CalibrationError
 from mafs_ros.perception.registration import Rig
 from mafs_ros.perception.registration.lens import Lens
 from mafs_ros.perception.registration.numbers import text as size_text

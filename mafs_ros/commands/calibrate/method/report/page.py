@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mafs_ros.calibration.calibrate import Calibration
-from mafs_ros.calibration.depth import DepthRange
-from mafs_ros.calibration.frames import Frame
-from mafs_ros.calibration.report import pictures
+from mafs_ros.commands.calibrate.method.calibrate import Calibration
+from mafs_ros.commands.calibrate.method.depth import DepthRange
+from mafs_ros.commands.calibrate.method.frames import Frame
+from mafs_ros.commands.calibrate.method.report import pictures
 from mafs_ros.perception.registration.numbers import Matrix
 
 SHOWN = 3  # frames, evenly spread over the drive
@@ -33,7 +33,7 @@ class Shown:
 def page(found: Calibration, source: str, text: str, depth: DepthRange | None) -> str:
     """The whole page. text: that of the registration file; source: the bag or folders."""
     environment = Environment(
-        loader=PackageLoader("mafs_ros.calibration.report", ""),
+        loader=PackageLoader("mafs_ros.commands.calibrate.method.report", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

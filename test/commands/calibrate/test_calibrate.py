@@ -8,12 +8,12 @@ import calibration_rig as rig
 import numpy as np
 import pytest
 
-from mafs_ros.calibration.calibrate import calibrate, steps
-from mafs_ros.calibration.coarse import RATIOS, ROTATIONS, coarse_search
-from mafs_ros.calibration.file import registration_text
-from mafs_ros.calibration.frames import Frame, reduced
-from mafs_ros.calibration.geometry import mean_distance
-from mafs_ros.calibration.report.page import page
+from mafs_ros.commands.calibrate.method.calibrate import calibrate, steps
+from mafs_ros.commands.calibrate.method.coarse import RATIOS, ROTATIONS, coarse_search
+from mafs_ros.commands.calibrate.method.file import registration_text
+from mafs_ros.commands.calibrate.method.frames import Frame, reduced
+from mafs_ros.commands.calibrate.method.geometry import mean_distance
+from mafs_ros.commands.calibrate.method.report.page import page
 from mafs_ros.perception.registration import load_registration
 
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.calibration.errors import CalibrationError
-from mafs_ros.calibration.frames import Frame, reduced
+from mafs_ros.commands.calibrate.method.errors import CalibrationError
+from mafs_ros.commands.calibrate.method.frames import Frame, reduced
 
 CANDIDATES = 240  # pairs that are looked at
 CHOSEN = 60  # pairs that are measured on, at most

@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mafs_ros.calibration.fit import SurfaceFit
-from mafs_ros.calibration.geometry import corners, inverse, mean_distance, moved, through_corners
-from mafs_ros.calibration.surfaces import CELLS
+from mafs_ros.commands.calibrate.method.fit import SurfaceFit
+from mafs_ros.commands.calibrate.method.geometry import (
+    corners,
+    inverse,
+    mean_distance,
+    moved,
+    through_corners,
+)
+from mafs_ros.commands.calibrate.method.surfaces import CELLS
 
 SIZE, REACH = (120, 160), 8
 

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.calibration.errors import CalibrationError
+from mafs_ros.commands.calibrate.method.errors import CalibrationError
 from mafs_ros.perception.registration import Rig
 from mafs_ros.perception.registration.lens import Lens
 
