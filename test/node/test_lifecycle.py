@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from node_bench import Bench
 from node_messages import (
+    HEIGHT,
     SECOND,
+    WIDTH,
 )
 from node_process import DEADLINE_S, ROOT, Process, cameras
 
@@ -106,7 +108,7 @@ def test_unwritable_cache_costs_time_only(start: Callable[..., Process]) -> None
 def test_signals_end_it_cleanly_while_frames_flow(
     start: Callable[..., Process], bench: Bench, signals: tuple[int, ...]
 ) -> None:
-    process = start()
+    process = start(image_height=HEIGHT, image_width=WIDTH)
     bench.connect("fused", "labels")
     with cameras(rate_hz=50.0):
         before = len(bench.received["fused"])

@@ -291,6 +291,6 @@ def test_the_augmentation_is_that_of_one_image() -> None:
     single = run.single_image(recipe, 7)
     assert single.teacher.optimisation.steps == 7
     assert single.augmentation.brightness == recipe.augmentation.brightness
-    assert single.augmentation.crop == 256 and single.augmentation.focus == 0.5
+    assert single.augmentation.crop == 192 and single.augmentation.focus == 0.5
     assert single.augmentation.shift == 0 and single.augmentation.dropout == 0
     assert run.single_image(load_recipe("mfnet"), None).teacher.optimisation.epochs == 200
