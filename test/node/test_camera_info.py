@@ -66,8 +66,9 @@ class Rig(Bench):
 
     def _publish(self, topic: str, message: Any) -> None:
         if topic not in self.publishers:
-            self.publishers[topic] = self.node.create_publisher(type(message), topic, RELIABLE)
-            self.wait_until(lambda: self.node.count_subscribers(topic), f"nobody on {topic}")
+            publisher = self.node.create_publisher(type(message), topic, RELIABLE)
+            self.publishers[topic] = publisher
+            self.wait_until(publisher.get_subscription_count, f"nobody on {topic}")
         self.publishers[topic].publish(message)
 
     def wait_until(self, condition: Callable[[], Any], what: str) -> None:
