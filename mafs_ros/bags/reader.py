@@ -24,7 +24,9 @@ from mafs_ros.images.messages.cdr import header_stamp
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-WITHOUT_HEADER = ("tf2_msgs/msg/TFMessage",)  # of the types that are read
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+TF_MESSAGE = "tf2_msgs/msg/TFMessage"
+WITHOUT_HEADER = (TF_MESSAGE,)  # of the types that are read
 # The image messages are the same in every ROS 2 from Humble on, and bags older than Iron hold no
 # definitions: so these are used, whatever a bag says about its other types.
 TYPES = get_typestore(Stores.ROS2_HUMBLE)

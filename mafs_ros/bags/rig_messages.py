@@ -7,23 +7,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mafs_ros.bags.reader import TYPES
+from mafs_ros.bags.reader import CAMERA_INFO, TF_MESSAGE, TYPES
 from mafs_ros.bags.writer import image_header
 from mafs_ros.images.messages.cdr import Header, Stamp
 from mafs_ros.images.messages.encode import serialised_image
 from mafs_ros.simulation.rig import SimulatedRig
 from mafs_ros.simulation.rig_camera import RigCamera
 
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-TF_MESSAGE = "tf2_msgs/msg/TFMessage"
 TF_STATIC = "/tf_static"
 FARTHEST_MM = 65535
-
-
-def info_topic(image_topic: str) -> str:
-    """Where the CameraInfo of an image topic is, by custom: beside it."""
-    folder, slash, _ = image_topic.rpartition("/")
-    return f"{folder}{slash}camera_info"
 
 
 def camera_info(camera: RigCamera, frame_id: str, stamp: int = 0) -> bytes:

@@ -12,17 +12,15 @@ from mafs_ros.bags.make import (
     THERMAL_TOPIC,
     even_stamps,
 )
-from mafs_ros.bags.reader import IMAGE
+from mafs_ros.bags.reader import CAMERA_INFO, IMAGE, TF_MESSAGE
 from mafs_ros.bags.rig_messages import (
-    CAMERA_INFO,
-    TF_MESSAGE,
     TF_STATIC,
     camera_info,
     depth_image,
-    info_topic,
     static_transform,
 )
 from mafs_ros.bags.writer import BagWriter
+from mafs_ros.perception.registration.topics import camera_info_beside
 from mafs_ros.simulation import RigFrame, RigStreet, SimulatedRig, unaligned_rig
 
 RGB_FRAME, THERMAL_FRAME = "rgb_camera", "thermal_camera"
@@ -72,5 +70,5 @@ def _write_frame(writer: BagWriter, rig: SimulatedRig, frame: RigFrame, stamp: i
         (THERMAL_TOPIC, rig.thermal, THERMAL_FRAME),
     ):
         writer.write_raw(
-            info_topic(topic), CAMERA_INFO, camera_info(camera, frame_id, stamp), stamp
+            camera_info_beside(topic), CAMERA_INFO, camera_info(camera, frame_id, stamp), stamp
         )

@@ -14,10 +14,10 @@ from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from mafs_ros.bags.rig_messages import info_topic
 from mafs_ros.cameras.shots import SECOND, Shot
 from mafs_ros.cameras.waiting import Pacer, wait_until
 from mafs_ros.images.messages.cdr import header_stamp, with_stamp
+from mafs_ros.perception.registration.topics import camera_info_beside
 
 LATE_MS = 500.0
 
@@ -27,7 +27,7 @@ def topics(values: dict[str, Any]) -> dict[str, str]:
     found = {name: values[f"{name}_topic"] for name in ("rgb", "thermal", "labels", "depth")}
     if values["rig"] != "aligned":
         for camera in ("rgb", "thermal"):
-            found[f"{camera}_info"] = info_topic(found[camera])
+            found[f"{camera}_info"] = camera_info_beside(found[camera])
     return found
 
 

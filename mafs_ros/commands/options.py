@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 from mafs_ros.base.backend_names import ALL_PRECISIONS, BACKENDS
 
@@ -40,4 +41,22 @@ def add_size_option(parser: argparse.ArgumentParser) -> None:
         type=image_size,
         required=True,
         help="size of the RGB images, such as 640x480",
+    )
+
+
+def add_parameter_options(parser: argparse.ArgumentParser) -> None:
+    """Add --params and -p, the parameters of the node; see `mafs_ros.parameters.file`."""
+    parser.add_argument(
+        "--params",
+        metavar="FILE",
+        type=Path,
+        help="parameter file of the node (slop_s, thermal_scaling, ...)",
+    )
+    parser.add_argument(
+        "-p",
+        dest="assignments",
+        metavar="NAME:=VALUE",
+        action="append",
+        default=[],
+        help="one parameter of the node; may be repeated",
     )

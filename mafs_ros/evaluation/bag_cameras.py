@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from mafs_ros.bags.reader import Bag, BagError, BagMessage, ImageTopic
+from mafs_ros.bags.reader import (
+    CAMERA_INFO,
+    TF_MESSAGE,
+    Bag,
+    BagError,
+    BagMessage,
+    ImageTopic,
+)
 from mafs_ros.images.messages.decode import depth_from_message
 from mafs_ros.images.messages.pixels import ImageError
 from mafs_ros.perception.build import known_cameras
@@ -14,7 +21,6 @@ from mafs_ros.perception.pairing.recent import Recent
 from mafs_ros.perception.registration import CameraRegistration
 from mafs_ros.perception.registration.topics import camera_info_beside
 
-CAMERA_INFO, TF_MESSAGE = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"
 TF_TOPICS = ("/tf_static", "/tf")
 
 

@@ -5,11 +5,12 @@ import pytest
 from rosbags.rosbag2 import Reader
 
 from mafs_ros.bags.reader import TYPES, Bag
-from mafs_ros.bags.rig_messages import depth_image, info_topic
+from mafs_ros.bags.rig_messages import depth_image
 from mafs_ros.bags.simulate import write_simulated_drive
 from mafs_ros.bags.topics import choose_topics
 from mafs_ros.cli import main
 from mafs_ros.images.messages.cdr import read_image
+from mafs_ros.perception.registration.topics import camera_info_beside
 from mafs_ros.simulation import RigStreet, unaligned_rig
 
 DRIVE = {"frames": 2, "fps": 4.0, "seed": 3, "night": False, "width": 160, "height": 120}
@@ -81,9 +82,9 @@ def test_calibration_and_transform_are_the_true_ones(drive):
 
 
 def test_camera_info_lies_beside_its_image():
-    assert info_topic("/flir/image_raw") == "/flir/camera_info"
-    assert info_topic("image") == "camera_info"
-    assert info_topic("/image") == "/camera_info"
+    assert camera_info_beside("/flir/image_raw") == "/flir/camera_info"
+    assert camera_info_beside("image") == "camera_info"
+    assert camera_info_beside("/image") == "/camera_info"
 
 
 def test_depth_that_does_not_fit_is_none():

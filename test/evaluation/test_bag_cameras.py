@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mafs_ros.bags.reader import TYPES, Bag, BagError
+from mafs_ros.bags.reader import CAMERA_INFO, TF_MESSAGE, TYPES, Bag, BagError
 from mafs_ros.bags.topics import choose_topics
 from mafs_ros.bags.writer import BagWriter, image_header
 from mafs_ros.commands.replay.candidates import Candidate
 from mafs_ros.commands.replay.frames import FrameTrouble, perceive
-from mafs_ros.evaluation.bag_cameras import CAMERA_INFO, TF_MESSAGE, BagCameras
+from mafs_ros.evaluation.bag_cameras import BagCameras
 from mafs_ros.evaluation.bag_pairs import PairReader
 from mafs_ros.parameters.file import read_settings
 from mafs_ros.perception.perception import Perception

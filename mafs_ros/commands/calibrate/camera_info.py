@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from mafs_ros.bags.reader import Bag, BagError, ImageTopic
-from mafs_ros.evaluation.bag_cameras import CAMERA_INFO
+from mafs_ros.bags.reader import CAMERA_INFO, Bag, BagError, ImageTopic
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
 from mafs_ros.perception.registration.camera_info import lens_from
 from mafs_ros.perception.registration.lens import Lens

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mafs_ros.bags.options import add_topic_options
+from mafs_ros.commands.options import add_parameter_options
 
 if TYPE_CHECKING:
     from mafs_ros.commands.calibrate.drive import Drive
@@ -60,7 +61,7 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("--report", metavar="FILE", type=Path, help="page to look at (HTML)")
     add_topic_options(parser)
-    add_node_options(parser)
+    add_parameter_options(parser)
     depth = parser.add_argument_group(
         "for which distances it holds",
         "without a board: written into the file where the first two are given",
@@ -80,21 +81,6 @@ def add_parser(commands) -> None:
         help="focal length of the RGB camera; default: of its CameraInfo",
     )
     parser.set_defaults(run=run, usage_error=parser.error)
-
-
-def add_node_options(parser: argparse.ArgumentParser) -> None:
-    """The parameters of the node, by which pairs are made and thermal images scaled."""
-    parser.add_argument(
-        "--params", metavar="FILE", type=Path, help="parameter file of the node (slop_s, ...)"
-    )
-    parser.add_argument(
-        "-p",
-        dest="assignments",
-        metavar="NAME:=VALUE",
-        action="append",
-        default=[],
-        help="one parameter of the node; may be repeated",
-    )
 
 
 def run(args: argparse.Namespace) -> int:

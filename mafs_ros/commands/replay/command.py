@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mafs_ros.bags.options import add_topic_options
-from mafs_ros.commands.options import add_engine_options
+from mafs_ros.commands.options import add_engine_options, add_parameter_options
 from mafs_ros.commands.replay.folder import prepare_folder
 from mafs_ros.commands.replay.options import options_from
 
@@ -77,24 +77,6 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
         "--label-classes",
         metavar="NAME|FILE",
         help="class table of the labels, matched by name; default: that of the network",
-    )
-
-
-def add_parameter_options(parser: argparse.ArgumentParser) -> None:
-    """The parameters of the node."""
-    parser.add_argument(
-        "--params",
-        metavar="FILE",
-        type=Path,
-        help="parameter file of the node (slop_s, thermal_scaling, ...)",
-    )
-    parser.add_argument(
-        "-p",
-        dest="assignments",
-        metavar="NAME:=VALUE",
-        action="append",
-        default=[],
-        help="one parameter of the node; may be repeated",
     )
 
 

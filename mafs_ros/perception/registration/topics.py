@@ -7,8 +7,8 @@ TRANSPORTS = ("/compressed", "/compressedDepth")
 
 def camera_info_beside(image_topic: str) -> str:
     """The CameraInfo topic of an image topic, as image_transport names it: its neighbour."""
-    namespace, _, _ = _raw(image_topic).rpartition("/")
-    return f"{namespace}/camera_info"
+    namespace, slash, _ = _raw(image_topic).rpartition("/")
+    return f"{namespace}{slash}camera_info"
 
 
 def is_rectified(image_topic: str) -> bool:
