@@ -127,23 +127,21 @@ def add_simulate(kinds) -> None:
 
 def seconds(text: str) -> float:
     """Parse a duration; raises argparse.ArgumentTypeError."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.001 <= value <= 86400:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected 0.001 to 86400 seconds")
-    return value
+    return _number(text, 86400, " seconds")
 
 
 def frames_per_second(text: str) -> float:
     """Parse a rate; raises argparse.ArgumentTypeError."""
+    return _number(text, 1000)
+
+
+def _number(text: str, most: int, unit: str = "") -> float:
     try:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0.001 <= value <= 1000:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected 0.001 to 1000")
+    if not 0.001 <= value <= most:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected 0.001 to {most}{unit}")
     return value
 
 

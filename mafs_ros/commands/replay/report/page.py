@@ -11,8 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from mafs_ros.commands.page import page_environment
 from mafs_ros.commands.replay.report.drawings import drawings
 from mafs_ros.commands.replay.result import ReplayResult
 
@@ -28,14 +27,7 @@ FILES = {
 
 def page(replay: ReplayResult, report: dict[str, Any], timing: dict[str, Any], out: Path) -> str:
     """The whole report.html; links to those of FILES that are in the folder `out`."""
-    environment = Environment(
-        loader=PackageLoader("mafs_ros.commands.replay.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = page_environment("mafs_ros.commands.replay.report")
     environment.filters["number"] = number
     return environment.get_template("report.html.jinja").render(
         title=f"Replay of {replay.options.bag.name}",

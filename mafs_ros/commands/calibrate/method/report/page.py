@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mafs_ros.commands.calibrate.method.calibrate import Calibration
 from mafs_ros.commands.calibrate.method.depth import DepthRange
 from mafs_ros.commands.calibrate.method.frames import Frame
 from mafs_ros.commands.calibrate.method.report import pictures
+from mafs_ros.commands.page import page_environment
 from mafs_ros.perception.registration.numbers import Matrix
 
 SHOWN = 3  # frames, evenly spread over the drive
@@ -32,14 +32,7 @@ class Shown:
 
 def page(found: Calibration, source: str, text: str, depth: DepthRange | None) -> str:
     """The whole page. text: that of the registration file; source: the bag or folders."""
-    environment = Environment(
-        loader=PackageLoader("mafs_ros.commands.calibrate.method.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = page_environment("mafs_ros.commands.calibrate.method.report")
     before = pictures.resized(found.frames[0])
     numbers = np.linspace(0, len(found.frames) - 1, SHOWN).round().astype(int)
     return environment.get_template("report.html.jinja").render(
