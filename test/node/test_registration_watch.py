@@ -34,6 +34,7 @@ def test_a_bump_is_named_within_ten_seconds(start: Callable[..., Process], bench
 
     stamp = bench.connect("fused", make=turned)
     began = time.monotonic()
+    bench.wait(lambda: "alignment" in bench.status, "the statuses of an active node")
     assert "not known before 8 frames" in bench.status["alignment"].message
     while bench.status["alignment"].level != b"\x01":
         assert time.monotonic() - began < 10, bench.values("alignment")
