@@ -6,6 +6,7 @@ IMAGES = {
     "overlay": "segmentation/overlay",
 }
 LABEL_INFO = "segmentation/label_info"
+MODE = "mode"
 
 
 def absolute(topic: str) -> str:

@@ -10,7 +10,6 @@ Worker, turns pairs into images and publishes them.
 
 import re
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from mafs_ros.base.errors import one_line
-from mafs_ros.base.output_topics import IMAGES, LABEL_INFO, private
+from mafs_ros.base.output_topics import IMAGES, LABEL_INFO, MODE, private
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine.while_compiling import WhileCompiling
 from mafs_ros.node.calibrations import Calibrations, known_to
@@ -32,13 +31,15 @@ from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.declare import declare_parameters, parameter_values
 from mafs_ros.node.depth import DepthInput
 from mafs_ros.node.diagnostics import OK, Status, diagnostic_array, statuses
+from mafs_ros.node.fallback import CameraFallback
 from mafs_ros.node.health import Events
 from mafs_ros.node.inputs import Inputs, input_topic
 from mafs_ros.node.label_info import LabelInfo, label_info_message
+from mafs_ros.node.mode_topic import ModeTopic
 from mafs_ros.node.registration_status import registration_status
 from mafs_ros.node.registration_watch import RegistrationWatch
 from mafs_ros.node.stamps import stamp_fault
-from mafs_ros.node.state import Activity, Session, leave_pair
+from mafs_ros.node.state import Activity, Session
 from mafs_ros.node.transitions import attempt, refuse_impossible_transitions
 from mafs_ros.node.warnings import Warnings
 from mafs_ros.node.worker import Worker
@@ -50,6 +51,7 @@ from mafs_ros.perception.build import (
     registration_in_words,
     scaler_from,
 )
+from mafs_ros.perception.pairing.fallback import BEAT_S
 from mafs_ros.perception.pairing.mailbox import Mailbox
 from mafs_ros.perception.pairing.policy import Pairing
 
@@ -84,7 +86,9 @@ class MafsNode(LifecycleNode):
         refuse_impossible_transitions(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: with use_sim_time a paused or looping bag would stop a ROS timer.
-        self.create_timer(1.0, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, self._every_second, clock=steady)
+        self.create_timer(BEAT_S, self._beat, clock=steady)
 
     def destroy_node(self) -> None:
         super().destroy_node()
@@ -158,6 +162,7 @@ class MafsNode(LifecycleNode):
             label_info=self.create_publisher(
                 LabelInfo or String, private(LABEL_INFO), LATCHED_QOS
             ),
+            mode=ModeTopic(self.create_publisher(String, private(MODE), LATCHED_QOS)),
             overlay_alpha=values["overlay_alpha"],
             facts={
                 "engine": engine.description,
@@ -185,13 +190,22 @@ class MafsNode(LifecycleNode):
             for camera in ("rgb", "thermal")
         )
         mailbox, pairs = Mailbox(), Events()
+        fallback = CameraFallback(
+            values["fallback_after_s"],
+            (rgb, thermal),
+            mailbox,
+            pairs,
+            session.mode,
+            self.get_logger(),
+        )
         pairing = Pairing(
-            partial(leave_pair, mailbox, pairs),
+            fallback.paired,
             slop_s=values["slop_s"],
             queue_size=values["queue_size"],
             thermal_time_offset_s=values["thermal_time_offset_s"],
             pair_by=values["pair_by"],
         )
+        fallback.feed(pairing)
         registration_watch = RegistrationWatch(self.get_logger(), values["registration_warn_px"])
         depth = None
         if values["depth_topic"]:
@@ -211,13 +225,24 @@ class MafsNode(LifecycleNode):
         )
         calibrations = Calibrations(self, values, session, self._warnings)
         self._activity = Activity(
-            rgb, thermal, pairing, pairs, mailbox, worker, registration_watch, calibrations, depth
+            rgb,
+            thermal,
+            pairing,
+            pairs,
+            mailbox,
+            worker,
+            registration_watch,
+            calibrations,
+            fallback,
+            depth,
         )
         worker.start()
         registration_watch.start()
         calibrations.open()
         session.label_info.publish(label_info_message(session.table))
-        self._activity.inputs = Inputs(self, values, (rgb, thermal), pairing, self._warnings)
+        self._activity.inputs = Inputs(
+            self, values, (rgb, thermal), fallback.arrived, self._warnings
+        )
         self._activity.inputs.open()
         self.get_logger().info(
             f"active: {rgb.topic} and {thermal.topic} ({values['input_reliability']}) to "
@@ -234,13 +259,14 @@ class MafsNode(LifecycleNode):
                 subscriptions.close()
         activity.mailbox.close()
         activity.worker.join()
+        activity.fallback.close()
         activity.registration_watch.close()
 
     def _clean_up(self) -> None:
         session, self._session = self._session, None
         if session is None:
             return
-        for publisher in (*session.outputs.values(), session.label_info):
+        for publisher in (*session.outputs.values(), session.label_info, session.mode.publisher):
             self.destroy_publisher(publisher)
         session.perception.engine.close()
 
@@ -269,11 +295,16 @@ class MafsNode(LifecycleNode):
             self._activity.pairing.slop_s = values["slop_s"]
             self._activity.pairing.thermal_time_offset_s = values["thermal_time_offset_s"]
             self._activity.pairing.pair_by = values["pair_by"]
+            self._activity.fallback.after_s = values["fallback_after_s"]
             self._activity.registration_watch.warn_px = values["registration_warn_px"]
             if self._activity.depth is not None:
                 self._activity.depth.slop_s = values["depth_slop_s"]
 
     # health
+
+    def _beat(self) -> None:
+        if self._activity is not None and self._activity.inputs is not None:
+            self._activity.fallback.beat(self._activity.worker.frames)
 
     def _every_second(self) -> None:
         try:

@@ -19,9 +19,13 @@ from mafs_ros.node.health import FrameHealth
 from mafs_ros.node.registration_watch import RegistrationWatch
 from mafs_ros.node.state import Arrival, Session, seconds
 from mafs_ros.node.warnings import Warnings
+from mafs_ros.perception.alone import perceive
+from mafs_ros.perception.dead_images import BLACK, COVERED
 from mafs_ros.perception.overlay import overlay
+from mafs_ros.perception.pairing.fallback import PAIR, RGB, THERMAL
 from mafs_ros.perception.pairing.mailbox import Mailbox
 from mafs_ros.perception.pairing.policy import Pairing
+from mafs_ros.perception.perception import Perceived
 
 # Names of our threads.
 STARTER, WORKER = "mafs start", "mafs worker"
@@ -66,7 +70,8 @@ class Worker(threading.Thread):
                 )
                 self._logger.debug(traceback.format_exc())
 
-    def _process(self, rgb: Arrival, thermal: Arrival) -> None:
+    def _process(self, rgb: Arrival | None, thermal: Arrival | None) -> None:
+        """Make a frame of a pair, or of one image where the other camera is dead."""
         wanted = {
             name: publisher
             for name, publisher in self._session.outputs.items()
@@ -76,49 +81,93 @@ class Worker(threading.Thread):
         if not wanted:
             self.frames.not_subscribed += 1
             return
-        if self._session.perception.registration is None:
+        mode = mode_of(rgb, thermal)
+        if mode == PAIR and self._session.perception.registration is None:
             self.frames.not_registered += 1
             return
+        living = rgb or thermal
+        assert living is not None  # noqa: S101 (mode_of)
+        complete_at = max(arrival.at for arrival in (rgb, thermal) if arrival is not None)
         watch = Stopwatch()
-        watch.steps_ms["waiting"] = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
+        watch.steps_ms["waiting"] = 1000 * (time.monotonic() - complete_at)
         rgb_image = self._image(self._rgb, rgb, rgb_from_message)
         thermal_image = self._image(self._thermal, thermal, thermal_from_message)
-        if rgb_image is None or thermal_image is None:
+        if (rgb is not None and rgb_image is None) or (
+            thermal is not None and thermal_image is None
+        ):
             self.frames.bad_image += 1
             return
-        depth = self._depth.nearest(rgb, self._pairing.pair_by) if self._depth else None
+        depth = None
+        if rgb is not None and thermal is not None and self._depth:
+            depth = self._depth.nearest(rgb, self._pairing.pair_by)
         watch.lap("conversion")
-        taken = thermal.at if self._pairing.pair_by == "arrival" else seconds(thermal)
-        perceived = self._session.perception(rgb_image, thermal_image, taken, depth)
+        perceived = perceive(
+            self._session.perception,
+            rgb_image,
+            thermal_image,
+            self._taken(thermal),
+            depth,
+            remember=thermal is None or thermal.fault not in (BLACK, COVERED),
+        )
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
             self._logger.warning(remark)
             self.frames.remarks.append(remark)
+        with self._session.mode.frame_of(mode):
+            latency_ms, age_ms = self._publish(wanted, perceived, living, complete_at, watch)
+        self.frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms, mode)
+        if rgb_image is not None and thermal is not None and not (living.fault or thermal.fault):
+            self._registration_watch.offer(rgb_image, perceived.thermal)
+
+    def _publish(
+        self,
+        wanted: dict[str, Any],
+        perceived: Perceived,
+        living: Arrival,
+        complete_at: float,
+        watch: "Stopwatch",
+    ) -> tuple[float, float]:
+        """Publish what is wanted; latency and age in ms, of the frame without the overlay."""
+        header = living.header
         if "fused" in wanted:
-            wanted["fused"].publish(serialised_image(perceived.fused, "rgb8", rgb.header))
+            wanted["fused"].publish(serialised_image(perceived.fused, "rgb8", header))
         if "labels" in wanted:
-            wanted["labels"].publish(serialised_image(perceived.labels, "mono8", rgb.header))
+            wanted["labels"].publish(serialised_image(perceived.labels, "mono8", header))
         watch.lap("publishing")
-        latency_ms = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
-        age_ms = 1000 * (self._clock.now().nanoseconds / 1e9 - seconds(rgb))
+        latency_ms = 1000 * (time.monotonic() - complete_at)
+        age_ms = 1000 * (self._clock.now().nanoseconds / 1e9 - seconds(living))
         if "overlay" in wanted:
             shown = overlay(
                 perceived.fused, perceived.labels, self._session.table, self._session.overlay_alpha
             )
-            wanted["overlay"].publish(serialised_image(shown, "rgb8", rgb.header))
+            wanted["overlay"].publish(serialised_image(shown, "rgb8", header))
             watch.lap("overlay")
-        self.frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms)
-        self._registration_watch.offer(rgb_image, perceived.thermal)
+        return latency_ms, age_ms
+
+    def _taken(self, thermal: Arrival | None) -> float:
+        """When a thermal image was taken, as far as the node knows."""
+        if thermal is None:
+            return 0.0
+        return thermal.at if self._pairing.pair_by == "arrival" else seconds(thermal)
 
     def _image(
-        self, camera: CameraHealth, arrival: Arrival, convert: Callable[[Any], np.ndarray]
+        self, camera: CameraHealth, arrival: Arrival | None, convert: Callable[[Any], np.ndarray]
     ) -> np.ndarray | None:
         """The image of a message; None, logged and counted, where it holds none."""
+        if arrival is None:
+            return None
         try:
             return convert(arrival.message)
         except ImageError as error:
             self._warnings.refuse(camera, one_line(error))
             return None
+
+
+def mode_of(rgb: Arrival | None, thermal: Arrival | None) -> str:
+    """Of which images a frame is made."""
+    if rgb is not None and thermal is not None:
+        return PAIR
+    return RGB if thermal is None else THERMAL
 
 
 class Stopwatch:

@@ -94,6 +94,16 @@ PARAMETERS: tuple[Parameter, ...] = (
         high=3600.0,
         live=True,
     ),
+    Parameter(
+        "fallback_after_s",
+        0.5,
+        "Seconds, and two periods of the camera, that a camera may be silent, frozen (the same "
+        "bytes), black, covered or unreadable before frames are made of the other one alone. "
+        "0: frames are of pairs alone.",
+        low=0.0,
+        high=3600.0,
+        live=True,
+    ),
     # pairing
     Parameter(
         "slop_s",

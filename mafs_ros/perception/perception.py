@@ -57,13 +57,15 @@ class Perception:
         thermal: NDArray[Any],
         stamp_s: float,
         depth: NDArray[np.float32] | None = None,
+        remember: bool = True,
     ) -> Perceived:
         """Perceive one pair.
 
         rgb: uint8 [H,W,3]; thermal: uint8, uint16 or float32 [h,w]; stamp_s: acquisition time of
         the thermal image in seconds; depth: float32, metres of the RGB camera's view, for a
-        `CameraRegistration`. Raises ValueError that says which image does not fit and why; the
-        pair is then to be skipped.
+        `CameraRegistration`; remember: False for a thermal image that shows nothing and must not
+        move the range of those to come. Raises ValueError that says which image does not fit and
+        why; the pair is then to be skipped.
         """
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0 or rgb.dtype != np.uint8:
             raise ValueError(
@@ -73,7 +75,7 @@ class Perception:
         if registration is None:
             raise ValueError("it is not known yet how the cameras see (registration: camera_info)")
         start = time.perf_counter()
-        scaled = scaler(thermal, stamp_s)
+        scaled = scaled_by(scaler, remember)(thermal, stamp_s)
         scaled_at = time.perf_counter()
         size = (rgb.shape[0], rgb.shape[1])
         registered = (
@@ -90,10 +92,15 @@ class Perception:
             "registration": 1e3 * (registered_at - scaled_at),
             "engine": 1e3 * (end - registered_at),
         }
-        remarks = (*_remarks(scaler), *_remarks(registration))
+        remarks = (*remarks_of(scaler), *remarks_of(registration))
         return Perceived(fused[0], labels[0], registered, timings_ms, remarks)
 
 
-def _remarks(part: Any) -> tuple[str, ...]:
+def scaled_by(scaler: Any, remember: bool) -> Callable[[NDArray[Any], float], Image]:
+    """The scaler, or what scales as it does now and leaves it as it is."""
+    return scaler if remember else getattr(scaler, "once", scaler)
+
+
+def remarks_of(part: Any) -> tuple[str, ...]:
     """The new remarks of a scaler or registration; another function has none."""
     return part.remarks.take() if hasattr(part, "remarks") else ()
