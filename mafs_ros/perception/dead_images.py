@@ -72,11 +72,14 @@ def without_picture(plane: Plane, sensor: Sensor) -> str:
         return ""  # some pixels are no picture to judge by
     if _highest(grid) <= 2 * sensor.black and _highest(_cells(inner, step)[0]) <= sensor.black:
         return BLACK
-    rows, columns = (length // CELL * CELL for length in grid.shape)
-    grid = grid[:rows, :columns]
-    means = grid.reshape(rows // CELL, CELL, columns // CELL, CELL).mean((1, 3))
-    noise = PER_DIFFERENCE * float(np.abs(grid[:, 1:] - grid[:, :-1]).mean())
-    if means.std() > max(STRUCTURE * max(noise, _least(plane)) / CELL, sensor.flat):
+    noise = _noise(grid, 1)
+    if plane.dtype == np.uint8 and noise > NOISY:
+        return ""
+    rows, columns = (length // CELL for length in grid.shape)
+    whole = grid[: rows * CELL, : columns * CELL]
+    means = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    deviation = float(cv2.meanStdDev(means)[1][0, 0])
+    if deviation > max(STRUCTURE * max(noise, _least(plane)) / CELL, sensor.flat):
         return ""
     return COVERED if _is_even(inner, step, sensor) else ""
 
@@ -84,14 +87,18 @@ def without_picture(plane: Plane, sensor: Sensor) -> str:
 def _is_even(inner: Plane, step: int, sensor: Sensor) -> bool:
     """Whether every place of the image shows what all others do, but for noise."""
     cells, noise = _cells(inner, step)
-    if inner.dtype == np.uint8 and noise > NOISY:
-        return False
     limit = max(OUTLIER * max(noise, _least(inner)) / step, sensor.flat)
     return float(np.abs(cells - np.median(cells)).max()) <= limit
 
 
 def _highest(values: NDArray[np.float32]) -> float:
-    return float(np.abs(values).max())  # a winter's day in degrees is not black
+    return cv2.norm(values, cv2.NORM_INF)  # of amounts: a winter's day in degrees is not black
+
+
+def _noise(values: NDArray[np.float32], apart: int) -> float:
+    """Deviation of noise, by the differences of values in a row."""
+    differences = cv2.norm(values[:, apart:], values[:, :-apart], cv2.NORM_L1)
+    return PER_DIFFERENCE * differences / (values.shape[0] * (values.shape[1] - apart))
 
 
 def _least(plane: Plane) -> float:
@@ -105,8 +112,7 @@ def _cells(inner: Plane, step: int) -> tuple[NDArray[np.float32], float]:
     pixels = _numbers(inner[: rows * step, : columns * step])
     cells = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
     # Two apart: neighbours are alike where colours were interpolated.
-    noise = PER_DIFFERENCE * float(np.abs(pixels[:, 2:] - pixels[:, :-2]).mean())
-    return np.asarray(cells, np.float32), noise
+    return np.asarray(cells, np.float32), _noise(pixels, 2)
 
 
 def _numbers(plane: Plane) -> NDArray[np.float32]:

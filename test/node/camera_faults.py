@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from node_bench import LATCHED, RELIABLE, TOPICS, Bench
-from node_messages import SECOND, stamp_of
-from node_process import DEADLINE_S, Process, cameras
+from node_messages import stamp_of
+from node_process import DEADLINE_S
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 PAIR, RGB, THERMAL = "pair", "rgb", "thermal"
-FRAME_IDS = {"rgb": "rgb_camera", "thermal": "thermal_camera"}
 
 
 @dataclass
@@ -26,18 +24,20 @@ class Frame:
 
     arrived: float
     sent: int
-    message: Image
+    stamp: int
+    frame_id: str
+    pixels: int  # hash of its bytes
 
 
 class Consumer:
-    """Takes fused images, modes and the RGB images, each with the time it was published."""
+    """Takes fused images, modes and the images of both cameras, with the time of publication."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.frames: list[Frame] = []
-        self.modes: list[tuple[int, str, float]] = []  # sent, mode, arrived
-        self.rgb: dict[int, bytes] = {}
-        self.newest = {"rgb": 0.0, "thermal": 0.0}  # arrival of a camera's newest image
+        self.modes: list[tuple[int, str]] = []  # sent, mode
+        self.rgb: dict[int, int] = {}  # stamp -> hash of the pixels
+        self.images = {RGB: 0, THERMAL: 0}
         node = bench.node
         node.create_subscription(Image, TOPICS["fused"], self._on_fused, RELIABLE)
         node.create_subscription(String, "/mafs/mode", self._on_mode, LATCHED)
@@ -45,53 +45,66 @@ class Consumer:
         node.create_subscription(Image, "/thermal/image", self._on_thermal, RELIABLE)
 
     def _on_fused(self, message: Image, info: Any) -> None:
+        frame = Frame(
+            time.monotonic(),
+            info["source_timestamp"],
+            stamp_of(message),
+            message.header.frame_id,
+            hash(bytes(message.data)),
+        )
         with self.bench.changed:
-            self.frames.append(Frame(time.monotonic(), info["source_timestamp"], message))
+            self.frames.append(frame)
             self.bench.changed.notify_all()
 
     def _on_mode(self, message: String, info: Any) -> None:
         with self.bench.changed:
-            self.modes.append((info["source_timestamp"], message.data, time.monotonic()))
+            self.modes.append((info["source_timestamp"], message.data))
             self.bench.changed.notify_all()
 
     def _on_rgb(self, message: Image) -> None:
         with self.bench.changed:
-            self.rgb[stamp_of(message)] = bytes(message.data)
-            self.newest["rgb"] = time.monotonic()
+            self.rgb[stamp_of(message)] = hash(bytes(message.data))
+            self.images[RGB] += 1
             self.bench.changed.notify_all()
 
     def _on_thermal(self, message: Image) -> None:
         with self.bench.changed:
-            self.newest["thermal"] = time.monotonic()
+            self.images[THERMAL] += 1
             self.bench.changed.notify_all()
 
     def shown(self, frame: Frame) -> str:
-        """Of which images a frame is made, by what it shows."""
-        header = frame.message.header
-        if header.frame_id == FRAME_IDS["thermal"]:
+        """Of which images a frame is made, by what it shows; '' while that is not known yet."""
+        if frame.frame_id == "thermal_camera":
             return THERMAL
-        assert header.frame_id == FRAME_IDS["rgb"]
-        return RGB if bytes(frame.message.data) == self.rgb[stamp_of(frame.message)] else PAIR
+        assert frame.frame_id == "rgb_camera"
+        if frame.stamp not in self.rgb:
+            return ""
+        return RGB if frame.pixels == self.rgb[frame.stamp] else PAIR
 
     def claimed(self, frame: Frame) -> str:
         """The mode that was in force as the frame was published."""
-        return [mode for sent, mode, _ in self.modes if sent <= frame.sent][-1]
+        return [mode for sent, mode in self.modes if sent <= frame.sent][-1]
 
     def wait_for(self, mode: str, after: float, what: str) -> float:
         """Arrival of the first frame after a moment that shows this, monotonic seconds."""
 
         def found() -> list[float]:
-            newest = [frame for frame in self.frames if frame.arrived > after]
-            return [frame.arrived for frame in newest if self._is(frame, mode)]
+            newest = [frame for frame in self.frames[-100:] if frame.arrived > after]
+            return [frame.arrived for frame in newest if self.shown(frame) == mode]
 
-        self.bench.wait(found, f"no frame of {mode}: {what}", DEADLINE_S)
+        self.bench.wait(found, f"no frame of {mode}: {what}")
         return found()[0]
 
-    def _is(self, frame: Frame, mode: str) -> bool:
-        known = frame.message.header.frame_id == FRAME_IDS["thermal"] or (
-            stamp_of(frame.message) in self.rgb
-        )
-        return known and self.shown(frame) == mode
+    @staticmethod
+    def now() -> float:
+        """The clock of the frames' arrival."""
+        return time.monotonic()
+
+    def wait_for_images(self, camera: str, count: int) -> float:
+        """The moment at which so many more images of a camera have come, monotonic seconds."""
+        target = self.images[camera] + count
+        self.bench.wait(lambda: self.images[camera] >= target, f"images of {camera}")
+        return time.monotonic()
 
     def check_frames(self) -> dict[str, int]:
         """Every frame claims what it shows and is newer than the one before; counts by mode."""
@@ -99,11 +112,9 @@ class Consumer:
         newest = 0
         for frame in self.frames:
             shown = self.shown(frame)
-            assert self.claimed(frame) == shown, f"{stamp_of(frame.message)} is {shown}"
-            assert stamp_of(frame.message) > newest, (
-                f"{(newest - stamp_of(frame.message)) / SECOND} s"
-            )
-            newest = stamp_of(frame.message)
+            assert self.claimed(frame) == shown, f"{frame} is {shown}"
+            assert frame.stamp > newest, f"{frame} after {newest}"
+            newest = frame.stamp
             counts[shown] += 1
         return counts
 
@@ -134,17 +145,20 @@ class Consumer:
             assert received == pairing[f"{camera}_received"] + mode[f"{camera}_not_paired"]
 
 
-@contextlib.contextmanager
-def one_camera(name: str, **parameters: Any) -> Iterator[Process]:
-    """One of the two simulated cameras as a process of its own; ROS calls it NAME_driver."""
-    other = "thermal" if name == "rgb" else "rgb"
-    with cameras(**{f"{other}_topic": ""}, **parameters) as process:
-        yield process
+class Faults:
+    """Sets the faults of simulated cameras. node: the name of their node."""
 
+    def __init__(self, bench: Bench, node: str = "cameras") -> None:
+        self._client = bench.node.create_client(SetParameters, f"/{node}/set_parameters")
 
-def set_fault(bench: Bench, camera: str, fault: str) -> None:
-    """Set the fault of a simulated camera (both of one process)."""
-    value = Parameter(f"{camera}_fault", value=fault).to_parameter_msg()
-    request = SetParameters.Request(parameters=[value])
-    results = bench.call(SetParameters, "/cameras/set_parameters", request).results
-    assert results[0].successful, results[0].reason
+    def set(self, camera: str, fault: str) -> float:
+        """Returns when it was asked for, monotonic seconds."""
+        assert self._client.wait_for_service(DEADLINE_S)
+        value = Parameter(f"{camera}_fault", value=fault).to_parameter_msg()
+        done, asked = threading.Event(), time.monotonic()
+        future = self._client.call_async(SetParameters.Request(parameters=[value]))
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(DEADLINE_S), "no answer of the cameras"
+        result = future.result().results[0]
+        assert result.successful, result.reason
+        return asked

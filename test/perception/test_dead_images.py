@@ -97,10 +97,9 @@ def test_doubtful_images_are_pictures(make: Callable[[], np.ndarray], sensor) ->
 
 @pytest.mark.parametrize("night", [False, True])
 def test_simulated_street_is_a_picture(night: bool) -> None:
-    for seed in range(3):
-        frame = StreetSimulation(seed=seed, height=240, width=320, night=night).frame(0.0)
-        assert without_picture(frame.rgb[..., 1], RGB) == ""
-        assert without_picture(frame.thermal, THERMAL) == ""
+    frame = StreetSimulation(seed=0, height=240, width=320, night=night).frame(0.0)
+    assert without_picture(frame.rgb[..., 1], RGB) == ""
+    assert without_picture(frame.thermal, THERMAL) == ""
 
 
 @pytest.mark.parametrize(
