@@ -83,7 +83,7 @@ def person_far_away() -> np.ndarray:
     [
         (lambda: lamp(4), RGB),
         (lambda: wall(100), THERMAL),
-        (lambda: wall(50), THERMAL),
+        (lambda: wall(20), THERMAL),
         (lambda: wall(50, np.float32, 0.01), THERMAL),
         (person_far_away, THERMAL),
         (lambda: np.linspace(-30, -10, 256 * 320).reshape(256, 320).astype(np.float32), THERMAL),
