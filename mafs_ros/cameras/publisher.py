@@ -90,7 +90,7 @@ class Cameras:
                 epoch = self._node.get_clock().now().nanoseconds
             if shot.camera not in self._publishers:
                 continue
-            if shot.message is None or self._faults.is_silent(shot.camera):
+            if shot.message is None:
                 self.lost[shot.camera] += 1
                 continue
             late = time.monotonic_ns() - start - shot.due
@@ -98,6 +98,9 @@ class Cameras:
                 time.sleep(-late / SECOND)
             elif waited:
                 start, epoch = start + late, epoch + late
+            if self._faults.is_silent(shot.camera):
+                self.lost[shot.camera] += 1
+                continue
             stamp = shot.stamp if shot.recorded else epoch + shot.stamp
             published = self._publish(shot, stamp)
             self._note_lateness((published - start - shot.due) / 1e6)

@@ -39,3 +39,4 @@ def test_node_goes_on_with_one_camera(start: Callable[..., Process], bench: Benc
         process.wait_for_line("mode pair: fallback_after_s is 0")
     bench.wait_for_counts(waiting=0, in_progress=0)
     consumer.check_counters(consumer.check_frames())
+    assert not consumer.unknown
