@@ -38,7 +38,7 @@ def statuses(
     stale_s: float,
     fault: StampFault | None = None,
 ) -> list[Status]:
-    """All that an active node says of itself: cameras, pairing, perception, registration.
+    """All that is said of an active pair: cameras, pairing, perception, alignment.
 
     fault: what is wrong with the stamps.
     """
@@ -59,7 +59,7 @@ def statuses(
             activity.pairing.pair_by,
         ),
         perception_status(
-            activity.worker.frames,
+            activity.frames,
             activity.mailbox,
             now,
             {
@@ -76,7 +76,7 @@ def statuses(
 
 def idle_reason(activity: Activity, now: float, stale_s: float) -> str:
     """Why no frame comes out; '' where frames do, or nobody wants them, or one is in work."""
-    frames, newest_pair = activity.worker.frames, activity.pairs.newest
+    frames, newest_pair = activity.frames, activity.pairs.newest
     newest_frame = frames.publications.newest
     last = activity.rgb.since if newest_frame is None else newest_frame
     if now - last < stale_s:

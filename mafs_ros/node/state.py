@@ -8,7 +8,7 @@ from sensor_msgs.msg import CompressedImage
 
 from mafs_ros.base.stamps import NS_PER_S, nanoseconds
 from mafs_ros.node.camera_health import CameraHealth
-from mafs_ros.node.health import Events
+from mafs_ros.node.health import Events, FrameHealth
 from mafs_ros.perception.classes import ClassTable
 from mafs_ros.perception.pairing.mailbox import Mailbox
 from mafs_ros.perception.pairing.policy import Pairing
@@ -36,8 +36,17 @@ class Arrival:
 
 
 @dataclass
+class Network:
+    """What all pairs of cameras share from configure to cleanup: weights and engine."""
+
+    engine: Any
+    table: ClassTable
+    facts: dict[str, Any]  # in words, for /diagnostics
+
+
+@dataclass
 class Session:
-    """What exists from configure to cleanup."""
+    """What a pair of cameras has from configure to cleanup."""
 
     perception: Perception
     table: ClassTable
@@ -51,14 +60,17 @@ class Session:
 
 @dataclass
 class Activity:
-    """What exists from activate to deactivate; `inputs` comes last, when all else is ready."""
+    """What a pair of cameras has from activate to deactivate.
+
+    `inputs` comes last, when all else is ready.
+    """
 
     rgb: CameraHealth
     thermal: CameraHealth
     pairing: Pairing
     pairs: Events
     mailbox: Mailbox
-    worker: Any
+    frames: FrameHealth
     registration_watch: Any
     calibrations: Any
     depth: Any = None  # with depth_topic

@@ -3,7 +3,7 @@
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,57 +14,57 @@ from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_messa
 from mafs_ros.images.messages.encode import serialised_image
 from mafs_ros.images.messages.pixels import ImageError
 from mafs_ros.node.camera_health import CameraHealth
-from mafs_ros.node.depth import DepthInput
-from mafs_ros.node.health import FrameHealth
-from mafs_ros.node.registration_watch import RegistrationWatch
-from mafs_ros.node.state import Arrival, Session, seconds
-from mafs_ros.node.warnings import Warnings
+from mafs_ros.node.camera_pair import CameraPair
+from mafs_ros.node.state import Arrival, seconds
 from mafs_ros.perception.overlay import overlay
-from mafs_ros.perception.pairing.mailbox import Mailbox
-from mafs_ros.perception.pairing.policy import Pairing
+from mafs_ros.perception.pairing.turns import Turns
 
 # Names of our threads.
 STARTER, WORKER = "mafs start", "mafs worker"
 
 
 class Worker(threading.Thread):
-    """Takes pairs from the mailbox until it is closed; perceives and publishes them.
+    """Takes images of the pairs of cameras in turn until closed; perceives and publishes them.
 
-    Nothing that goes wrong with one frame ends it: that frame is logged, counted and skipped.
+    pairs: active ones, in the order of the mailboxes of `turns`. Nothing that goes wrong with one
+    frame ends it: that frame is logged, counted and skipped.
     """
 
     def __init__(
-        self,
-        session: Session,
-        mailbox: Mailbox,
-        pairing: Pairing,
-        rgb: CameraHealth,
-        thermal: CameraHealth,
-        warnings: Warnings,
-        logger: Any,
-        clock: Clock,
-        registration_watch: RegistrationWatch,
-        depth: DepthInput | None = None,
+        self, pairs: Sequence[CameraPair], turns: Turns, logger: Any, clock: Clock
     ) -> None:
         super().__init__(name=WORKER)
-        self.frames = FrameHealth()
-        self._session = session
-        self._mailbox, self._pairing = mailbox, pairing
-        self._rgb, self._thermal = rgb, thermal
-        self._warnings, self._logger, self._clock = warnings, logger, clock
-        self._registration_watch = registration_watch
-        self._depth = depth
+        self._frame_makers = [FrameMaker(pair, logger, clock) for pair in pairs]
+        self._turns = turns
 
     def run(self) -> None:
-        while (pair := self._mailbox.take()) is not None:
-            try:
-                self._process(*pair)
-            except Exception as error:
-                self.frames.fail(time.monotonic(), one_line(error))
-                self._warnings.warn(
-                    "frame", f"frame skipped ({self.frames.failed} so far): {one_line(error)}"
-                )
-                self._logger.debug(traceback.format_exc())
+        while (turn := self._turns.take()) is not None:
+            index, (rgb, thermal) = turn
+            self._frame_makers[index].make(rgb, thermal)
+
+
+class FrameMaker:
+    """Makes frames of the images of one active pair of cameras, and publishes them."""
+
+    def __init__(self, pair: CameraPair, logger: Any, clock: Clock) -> None:
+        session, activity = pair.session, pair.activity
+        assert session is not None and activity is not None  # noqa: S101 (active)
+        self._session = session
+        self._frames, self._pairing = activity.frames, activity.pairing
+        self._rgb, self._thermal, self._depth = activity.rgb, activity.thermal, activity.depth
+        self._registration_watch = activity.registration_watch
+        self._warnings, self._logger, self._clock = pair.warnings, logger, clock
+
+    def make(self, rgb: Arrival, thermal: Arrival) -> None:
+        """Perceive and publish; whatever that raises is said, and the frame skipped."""
+        try:
+            self._process(rgb, thermal)
+        except Exception as error:
+            self._frames.fail(time.monotonic(), one_line(error))
+            self._warnings.warn(
+                "frame", f"frame skipped ({self._frames.failed} so far): {one_line(error)}"
+            )
+            self._logger.debug(traceback.format_exc())
 
     def _process(self, rgb: Arrival, thermal: Arrival) -> None:
         wanted = {
@@ -72,19 +72,19 @@ class Worker(threading.Thread):
             for name, publisher in self._session.outputs.items()
             if publisher.get_subscription_count() > 0
         }
-        self.frames.subscribed = bool(wanted)
+        self._frames.subscribed = bool(wanted)
         if not wanted:
-            self.frames.not_subscribed += 1
+            self._frames.not_subscribed += 1
             return
         if self._session.perception.registration is None:
-            self.frames.not_registered += 1
+            self._frames.not_registered += 1
             return
         watch = Stopwatch()
         watch.steps_ms["waiting"] = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
         rgb_image = self._image(self._rgb, rgb, rgb_from_message)
         thermal_image = self._image(self._thermal, thermal, thermal_from_message)
         if rgb_image is None or thermal_image is None:
-            self.frames.bad_image += 1
+            self._frames.bad_image += 1
             return
         depth = self._depth.nearest(rgb, self._pairing.pair_by) if self._depth else None
         watch.lap("conversion")
@@ -93,7 +93,7 @@ class Worker(threading.Thread):
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
             self._logger.warning(remark)
-            self.frames.remarks.append(remark)
+            self._frames.remarks.append(remark)
         if "fused" in wanted:
             wanted["fused"].publish(serialised_image(perceived.fused, "rgb8", rgb.header))
         if "labels" in wanted:
@@ -107,7 +107,7 @@ class Worker(threading.Thread):
             )
             wanted["overlay"].publish(serialised_image(shown, "rgb8", rgb.header))
             watch.lap("overlay")
-        self.frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms)
+        self._frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms)
         self._registration_watch.offer(rgb_image, perceived.thermal)
 
     def _image(
