@@ -119,17 +119,13 @@ def best_temperature(logits: Tensor, classes: Tensor) -> float:
 def measure(
     engine: Engine, samples: Iterable[Sample]
 ) -> tuple[CalibrationError, CalibrationError]:
-    """The calibration error on all labelled pixels, and on those of objects alone.
-
-    Of objects are pixels that are labelled, or taken for, another class than the background.
-    """
+    """The calibration error on all labelled pixels, and on those taken for an object alone."""
     everywhere, objects = CalibrationError(IGNORE), CalibrationError(IGNORE)
     for sample in samples:
         _, labels, confidence = engine.with_confidence(sample.rgb[None], sample.thermal[None])
         assert confidence is not None and sample.labels is not None
         everywhere.accumulate(sample.labels, labels[0], confidence[0])
-        of_objects = (sample.labels > 0) | (labels[0] > 0)
-        truth = np.where(of_objects, sample.labels, IGNORE)
+        truth = np.where(labels[0] > 0, sample.labels, IGNORE)
         objects.accumulate(truth, labels[0], confidence[0])
     return everywhere, objects
 
@@ -144,7 +140,7 @@ def table(everywhere: CalibrationError, objects: CalibrationError) -> str:
             f"{error.mean_confidence:.4f}",
             f"{error.ece():.4f}",
         ]
-        for name, error in (("all", everywhere), ("labelled or taken for objects", objects))
+        for name, error in (("all", everywhere), ("taken for an object", objects))
     ]
     return markdown(["Pixels", "Number", "Right", "Mean confidence", "ECE"], rows)
 
