@@ -47,7 +47,7 @@ class CameraInfoBeside:
                 CameraInfo, self._topic, self._on_info, INFO_QOS, raw=True
             )
         elif not wanted:
-            self._unsubscribe()
+            self.unsubscribe()
 
     def publish(self, header: Any) -> None:
         """Publish what belongs to a frame with this header."""
@@ -61,9 +61,17 @@ class CameraInfoBeside:
         for publisher in self._publishers:
             publisher.publish(info)
 
+    def unsubscribe(self) -> None:
+        """Hear the camera no more, until the next `watch`."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+        self._newest = None
+        self._recent.clear()
+
     def close(self) -> None:
         """Unsubscribe and destroy the publishers."""
-        self._unsubscribe()
+        self.unsubscribe()
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
 
@@ -72,10 +80,3 @@ class CameraInfoBeside:
         if len(self._recent) > KEPT:
             self._recent.pop(next(iter(self._recent)))
         self._newest = time.monotonic(), raw
-
-    def _unsubscribe(self) -> None:
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._subscription = None
-        self._newest = None
-        self._recent.clear()

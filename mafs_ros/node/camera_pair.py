@@ -120,14 +120,14 @@ class CameraPair:
         activity.inputs.open()
         self._node.get_logger().info(
             f"active: {activity.rgb.topic} and {activity.thermal.topic} "
-            f"({values['input_reliability']}) to "
-            + ", ".join(session.outputs.topics)
+            f"({values['input_reliability']}) to " + ", ".join(session.outputs.topics)
         )
 
     def unsubscribe(self) -> None:
         """Hear nothing any more."""
         if self.activity is None:
             return
+        self._configured.outputs.camera_info.unsubscribe()
         for subscriptions in (
             self.activity.inputs,
             self.activity.calibrations,
