@@ -60,6 +60,11 @@ def add_parser(commands) -> None:
         default="",
         help="evaluate a second model file, or a second engine, beside the first",
     )
+    parser.add_argument(
+        "--confidence",
+        action="store_true",
+        help="compute how sure each label is, too, and write it into output.mcap",
+    )
     add_parameter_options(parser)
     add_pace_options(parser)
     parser.set_defaults(run=run, usage_error=parser.error)
