@@ -31,8 +31,6 @@ from mafs_ros.perception.classes import load_class_table
 from mafs_ros.perception.thermal import ThermalScaler
 from mafs_ros.simulation import StreetSimulation
 
-TEMPERATURE = 0.1  # an untrained network is nearly as sure of one class as of another
-
 
 def street(height: int, width: int) -> tuple[Image, Image]:
     """A batch of one simulated pair: rgb [1, H, W, 3], thermal [1, H, W]."""
@@ -40,39 +38,41 @@ def street(height: int, width: int) -> tuple[Image, Image]:
     return frame.rgb[None], ThermalScaler("percentile")(frame.thermal, 0.0)[None]
 
 
-def expected(weights: Path, rgb: Image, thermal: Image) -> np.ndarray:
-    """255 times the largest softmax at TEMPERATURE, float [H, W], by the network itself."""
-    network, _ = load_weights(weights)
+def check_engines(weights: Path, cache_dir: Path, size: tuple[int, int]) -> None:
+    """Both give 255 times the largest softmax of the network's own logits by the temperature."""
+    rgb, thermal = street(*size)
+    network, info = load_weights(weights)
     with torch.inference_mode():
         visible = torch.from_numpy(rgb).permute(0, 3, 1, 2) / 255
         logits = network(visible, torch.from_numpy(thermal)[:, None] / 255).logits
-    scaled = logits[0].double().numpy() / TEMPERATURE
-    parts = np.exp(scaled - scaled.max(0))
-    return 255 / parts.sum(0)
-
-
-@pytest.mark.parametrize("config", [{}, {"subpixel_logits": False}], ids=str)
-def test_engines_give_the_softmax_at_the_temperature(
-    config: dict[str, bool], tmp_path: Path
-) -> None:
-    """Of logits laid out from cells and of resized ones, at no multiple of 32."""
-    torch.manual_seed(0)
-    weights = tmp_path / "model.safetensors"
-    table = load_class_table("street").to_dict()
-    info = ModelInfo("mafs-lite", config, table, confidence={"temperature": TEMPERATURE})
-    save_weights(weights, build_model("mafs-lite", 4, **config), info)
-    images = street(61, 93)
-    wanted = expected(weights, *images)
-    assert np.ptp(wanted) > 50
+    scaled = logits.double().numpy() / info.temperature
+    wanted = 255 / np.exp(scaled - scaled.max(1, keepdims=True)).sum(1)
+    assert np.ptp(wanted) > 20
     for name in ("torch", "openvino"):
-        engine = create_engine(name, weights, precision="fp32")
-        fused, labels = engine(*images)
-        other_fused, other_labels, confidence = engine.with_confidence(*images)
+        engine = create_engine(name, weights, precision="fp32", cache_dir=cache_dir)
+        fused, labels = engine(rgb, thermal)
+        other_fused, other_labels, confidence = engine.with_confidence(rgb, thermal)
         assert confidence is not None
-        assert confidence.dtype == np.uint8 and confidence.shape == (1, 61, 93)
-        assert np.abs(confidence[0] - wanted).max() <= 1
+        assert confidence.dtype == np.uint8 and confidence.shape == (1, *size)
+        assert np.abs(confidence - wanted).max() <= 1
         assert np.abs(fused.astype(int) - other_fused).max() <= 1
         assert (labels == other_labels).mean() >= 0.999
+
+
+def test_engines_give_the_softmax_at_the_temperature() -> None:
+    """At no multiple of 32; of logits that are laid out from cells."""
+    check_engines(default_weights(), default_cache_dir(), (97, 131))
+
+
+def test_also_of_logits_that_are_resized(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = {"subpixel_logits": False}
+    weights = tmp_path / "model.safetensors"
+    table = load_class_table("street").to_dict()
+    # An untrained network is nearly as sure of one class as of another.
+    info = ModelInfo("mafs-lite", config, table, confidence={"temperature": 0.1})
+    save_weights(weights, build_model("mafs-lite", 4, **config), info)
+    check_engines(weights, tmp_path / "cache", (61, 93))
 
 
 def test_an_int8_model_gives_it_and_labels_as_before() -> None:
@@ -143,8 +143,10 @@ def test_frames_go_on_without_it_while_it_compiles() -> None:
     engine.may.set()
     thread.join(30)
     assert (steady.with_confidence(*black(48, 64))[2] == 1).all()
+    engine.may.clear()
     assert steady.with_confidence(*black(32, 64))[2] is None  # of a new size
     assert engine.compiled == [(48, 64)]
+    engine.may.set()
 
 
 def test_where_it_cannot_be_compiled_frames_go_on(caplog: pytest.LogCaptureFixture) -> None:
