@@ -151,14 +151,16 @@ class CameraPair:
     def apply(self, values: dict[str, Any], changes: dict[str, Any]) -> None:
         """Take over live parameters; the worker sees them at its next frame.
 
-        values: of all parameters of the pair; changes: of those that are set anew.
+        values: of all parameters of the pair; changes: of those that are set anew. Raises
+        ParameterError, and takes nothing over, where the engine cannot do it.
         """
-        self._values = values
         session, activity = self.session, self.activity
+        if session is not None:
+            check_confidence(session.perception.engine, values)
+        self._values = values
         if session is not None:
             if any(name in changes for name in SCALER_PARAMETERS):
                 session.perception.scaler = scaler_from(values)
-            check_confidence(session.perception.engine, values)
             session.perception.confidence_threshold = values["confidence_threshold"]
             session.overlay_alpha = values["overlay_alpha"]
             session.outputs.jpeg_quality = values["jpeg_quality"]
