@@ -39,10 +39,14 @@ class Wanted(NamedTuple):
     def names(self) -> frozenset[str]:
         return self.raw | self.compressed
 
+    @property
+    def labels(self) -> bool:
+        """Whether somebody sees them, by themselves or painted."""
+        return not self.names.isdisjoint(("labels", "overlay"))
+
     def confidence(self, threshold: float) -> bool:
         """Whether it has to be computed; threshold: see the parameter confidence_threshold."""
-        labels_shown = not self.names.isdisjoint(("labels", "overlay"))
-        return "confidence" in self.names or (threshold > 0 and labels_shown)
+        return "confidence" in self.names or (threshold > 0 and self.labels)
 
 
 class Outputs:

@@ -95,7 +95,8 @@ class FrameMaker:
         if perceived.confidence is not None:
             images["confidence"] = perceived.confidence
         outputs = self._session.outputs
-        outputs.say_threshold(perceived.threshold)
+        if wanted.labels:
+            outputs.say_threshold(perceived.threshold)
         for name, pixels in images.items():
             outputs.publish(name, pixels, rgb.header, wanted)
         outputs.camera_info.publish(rgb.header)
