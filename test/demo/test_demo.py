@@ -208,7 +208,7 @@ def test_real_folders_give_every_pair(shared_data, tmp_path, data, frames):
 
 
 @pytest.mark.parametrize(
-    ("data", "storage", "frames"), [("street", "sqlite3", 6), ("drone", "mcap", 30)]
+    ("data", "storage", "frames"), [("street", "sqlite3", 6), ("drone", "mcap", 6)]
 )
 def test_real_bags_give_every_pair(shared_data, tmp_path, data, storage, frames):
     rgb, thermal, height = shared_pairs(shared_data, data)

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import pytest
 from layouts import make_layout
-from test_trainer import DEADLINE_S, differences, finish, load, start
+from short_training import DEADLINE_S, differences, finish, load, start
 
 from mafs_ros.model.weights import load_weights, read_info
 from training import pipeline
