@@ -13,7 +13,7 @@ from mafs_ros.bags.reader import Bag
 from mafs_ros.bags.topics import choose_topics
 from mafs_ros.cli import main, make_parser
 from mafs_ros.commands.replay.options import options_from
-from mafs_ros.commands.replay.problems import explain
+from mafs_ros.commands.replay.problems import explain, remarks_on_the_bag
 from mafs_ros.commands.replay.result import ReplayResult
 from mafs_ros.evaluation.bag_pairs import PairReader
 from mafs_ros.evaluation.sampled_pairs import read_pairs
@@ -189,6 +189,15 @@ def test_replay_names_wrong_stamps_and_what_it_advises_pairs(
     result = replayed(cases / case, tmp_path, **advice)
     assert result.pairs.count == pairs
     assert explain(result, None) == []
+
+
+@pytest.mark.parametrize("case", ["late_70ms_30hz", "early_250ms_10hz"])
+def test_replay_says_that_stamps_may_be_wrong(cases: Path, tmp_path: Path, case: str) -> None:
+    """Its pairs may be right: exit code 0, and a warning."""
+    result = replayed(cases / "offset_beyond_a_period" / case, tmp_path)
+    assert explain(result, None) == []
+    (remark,) = remarks_on_the_bag(result)
+    assert re.search("received 0.* where they are wrong, set thermal_time_offset_s", remark)
 
 
 def test_quantize_says_why_nothing_pairs(cases: Path) -> None:

@@ -57,14 +57,30 @@ def test_a_border_at_one_side(side, value):
     assert 29_100 < low < 29_320 and 30_900 < high < 30_940
 
 
-@pytest.mark.parametrize("degrees", [3, 7])
-@pytest.mark.parametrize("method", [cv2.INTER_NEAREST, cv2.INTER_LINEAR])
+METHODS = [cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC]
+
+
+@pytest.mark.parametrize(
+    ("degrees", "method"),
+    [(degrees, method) for degrees in (1, 3, 7) for method in METHODS] + [(1, cv2.INTER_LANCZOS4)],
+)
 @pytest.mark.parametrize("height", [60, 120, 480])
 def test_corners_of_a_rotated_image(degrees, method, height):
+    """Interpolated: beside the zeros lie mixtures, and values beyond those of the picture."""
     width = height * 4 // 3
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
     turned = cv2.warpAffine(scene(height, width), turn, (width, height), flags=method)
     assert left_out(turned)[0] >= LEVELS
+
+
+@pytest.mark.parametrize("degrees", [0.3, 0.6])
+@pytest.mark.parametrize("kind", [lambda image: image, celsius])
+def test_a_border_so_thin_that_no_pixel_is_zero(degrees, kind):
+    turn = cv2.getRotationMatrix2D((80, 60), degrees, 1)
+    turned = cv2.warpAffine(kind(scene()), turn, (160, 120))
+    levels, said = left_out(turned)
+    assert levels >= LEVELS
+    assert len(said) == 1 and "of its outermost pixels lie outside" in said[0]
 
 
 def test_lines_mixed_with_what_lies_outside():
@@ -154,6 +170,7 @@ def test_8_bit_with_a_border():
         pytest.param(put(scene(), np.s_[:48], 23_315), id="a sky at the camera's lowest"),
         pytest.param(put(scene(), np.s_[:4], 25_000), id="a strip of sky"),
         pytest.param(put(scene(), np.s_[:12], scene()[:12] - 5_000), id="a cold strip"),
+        pytest.param(put(scene(), np.s_[:, :4], scene()[:, :4] + 3_000), id="a warm frame"),
         pytest.param(put(scene(), np.s_[90:, 100:], 35_000), id="a hot engine"),
         pytest.param(put(scene(), np.s_[100:, 80:], scene()[100:, 80:] + 30_000), id="a fire"),
         pytest.param(put(celsius(scene()) - 20, np.s_[:40], 0), id="ice at 0 among -2 to 16"),
