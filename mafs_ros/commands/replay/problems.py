@@ -136,8 +136,7 @@ def found_fault(replay: ReplayResult, rgb: Times, thermal: Times) -> StampFault 
 
 def pairing_options(fitted: Fit, images: int) -> str:
     """The options of this command that pair the bag."""
-    options = " ".join(f"-p {name}:={value}" for name, value in fitted.parameters.items())
-    return f"{options} pairs {fitted.counters.paired} of {images}"
+    return f"{fitted.options} pairs {fitted.counters.paired} of {images}"
 
 
 def no_pairs(replay: ReplayResult, rgb: Times, thermal: Times) -> str:
