@@ -10,6 +10,8 @@ from thermal_scenes import LEVELS, celsius, contrast, scene
 from mafs_ros.perception.thermal import ThermalScaler
 
 SIZES = [(120, 160), (480, 640)]
+ROUND = np.hypot(*(np.mgrid[:120, :160] - np.array([60, 80]).reshape(2, 1, 1)))
+NOISE = np.random.default_rng(0).random((120, 160))
 
 
 def put(image, where, value):
@@ -140,6 +142,35 @@ def test_dead_and_saturated_pixels(share):
 def test_a_block_of_hot_or_cold_pixels_without_noise():
     for value in (0, 60_000, 65_535):
         assert left_out(put(scene(), np.s_[:15, :20], value))[0] >= LEVELS
+
+
+@pytest.mark.parametrize("value", [40_000, "noise"])
+@pytest.mark.parametrize("where", [np.s_[:, 100], np.s_[77], np.s_[:, 100:103], np.s_[20:22]])
+def test_dead_lines_inside(where, value):
+    image = scene()
+    noise = np.random.default_rng(0).integers(0, 65536, image[where].shape)
+    levels, said = left_out(put(image, where, noise if value == "noise" else value))
+    assert levels >= LEVELS
+    assert len(said) == 1 and "right across it hold values far from all others" in said[0]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(put(put(scene(), np.s_[:30], 0), np.s_[-30:], 0), id="bars of half an image"),
+        pytest.param(put(scene(), ROUND > 75, 0), id="a round lens"),
+        pytest.param(put(scene() - 27_000, ROUND > 75, 16_383), id="a round lens, 14 bit"),
+        pytest.param(put(put(scene(), np.s_[59], 65_535), np.s_[:, 79], 65_535), id="crosshair"),
+        pytest.param(put(scene(), np.s_[70:72], 0), id="dropped rows"),
+        pytest.param(put(celsius(scene()), np.s_[:40], np.inf), id="an infinite sky"),
+        pytest.param(put(celsius(scene()) + 273.15, np.s_[:12], -1), id="kelvin with -1"),
+        pytest.param(put(scene(), NOISE < 0.05, 0), id="one dead pixel of twenty"),
+    ],
+)
+def test_other_shapes_of_what_is_no_measurement(image):
+    levels, said = left_out(image)
+    assert levels >= LEVELS
+    assert len(said) <= 1
 
 
 def test_both_ends_and_half_a_frame():
