@@ -232,8 +232,10 @@ def test_bag_whose_stamps_never_pair(tmp_path):
         writer.write_image("/rgb", frame.rgb, START, "f")
         writer.write_image("/thermal", frame.thermal, START + 73_000_000, "f")
     error = fail("--bag", tmp_path / "bag", "--out", tmp_path / "out")
-    assert "no frame came out of the node" in error
     assert "stamps are 0.073 s apart, the node pairs up to 0.05 s" in error
+    assert f"`mafs replay {tmp_path / 'bag'} --out DIR -p slop_s:=0.0" in error
+    assert "` pairs 1 of 1" in error
+    assert not (tmp_path / "out" / "log" / "node.log").exists()  # before anything starts
 
 
 @pytest.mark.parametrize(

@@ -126,10 +126,6 @@ def run(args: argparse.Namespace) -> int:
 
     options = options_from(args)
     settings = read_settings(args.params, args.assignments)
-    if args.live and settings["pair_by"] != "stamp":
-        args.usage_error(
-            "--live tells frames by their stamps, and does not go with pair_by: arrival"
-        )
     if args.live and settings["registration"] == "camera_info":
         args.usage_error(
             "--live plays the two cameras' images alone, and does not go with registration: "
