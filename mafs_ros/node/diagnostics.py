@@ -40,7 +40,7 @@ def statuses(
     stale_s: float,
     fault: StampFault | None = None,
 ) -> list[Status]:
-    """All that an active node says of itself: cameras, pairing, perception, registration.
+    """All that is said of an active pair: cameras, pairing, perception, alignment.
 
     fault: what is wrong with the stamps.
     """
@@ -62,7 +62,7 @@ def statuses(
             activity.fallback.alone,
         ),
         perception_status(
-            activity.worker.frames,
+            activity.frames,
             activity.mailbox,
             now,
             {
@@ -74,14 +74,14 @@ def statuses(
             idle_reason(activity, now, stale_s),
             activity.fallback.counts(),
         ),
-        activity.fallback.status(activity.worker.frames),
+        activity.fallback.status(activity.frames),
         activity.registration_watch.status(),
     ]
 
 
 def idle_reason(activity: Activity, now: float, stale_s: float) -> str:
     """Why no frame comes out; '' where frames do, or nobody wants them, or one is in work."""
-    frames, newest_pair = activity.worker.frames, activity.pairs.newest
+    frames, newest_pair = activity.frames, activity.pairs.newest
     newest_frame = frames.publications.newest
     last = activity.rgb.since if newest_frame is None else newest_frame
     if now - last < stale_s:

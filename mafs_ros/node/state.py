@@ -7,7 +7,8 @@ from sensor_msgs.msg import CompressedImage
 
 from mafs_ros.base.stamps import NS_PER_S, nanoseconds
 from mafs_ros.node.camera_health import CameraHealth
-from mafs_ros.node.health import Events
+from mafs_ros.node.health import Events, FrameHealth
+from mafs_ros.node.outputs import Outputs
 from mafs_ros.perception.classes import ClassTable
 from mafs_ros.perception.pairing.mailbox import Mailbox
 from mafs_ros.perception.pairing.policy import Pairing
@@ -36,14 +37,21 @@ class Arrival:
 
 
 @dataclass
+class Network:
+    """What all pairs of cameras share from configure to cleanup: weights and engine."""
+
+    engine: Any
+    table: ClassTable
+    facts: dict[str, Any]  # in words, for /diagnostics
+
+
+@dataclass
 class Session:
-    """What exists from configure to cleanup."""
+    """What a pair of cameras has from configure to cleanup."""
 
     perception: Perception
     table: ClassTable
-    outputs: dict[str, Any]  # 'fused', 'labels', 'overlay' -> publisher
-    label_info: Any
-    mode: Any  # ModeTopic
+    outputs: Outputs
     overlay_alpha: float
     facts: dict[str, Any]
     registration: str = ""  # in words
@@ -52,17 +60,20 @@ class Session:
 
 @dataclass
 class Activity:
-    """What exists from activate to deactivate; `inputs` comes last, when all else is ready."""
+    """What a pair of cameras has from activate to deactivate.
+
+    `inputs` comes last, when all else is ready.
+    """
 
     rgb: CameraHealth
     thermal: CameraHealth
     pairing: Pairing
     pairs: Events
     mailbox: Mailbox
-    worker: Any
+    frames: FrameHealth
     registration_watch: Any
     calibrations: Any
-    fallback: Any
+    fallback: Any  # CameraFallback
     depth: Any = None  # with depth_topic
     inputs: Any = None
     doubt_said: bool = False  # of stamps that may be wrong

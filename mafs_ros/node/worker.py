@@ -3,7 +3,7 @@
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,20 +11,16 @@ from rclpy.clock import Clock
 
 from mafs_ros.base.errors import one_line
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
-from mafs_ros.images.messages.encode import serialised_image
 from mafs_ros.images.messages.pixels import ImageError
 from mafs_ros.node.camera_health import CameraHealth
-from mafs_ros.node.depth import DepthInput
-from mafs_ros.node.health import FrameHealth
-from mafs_ros.node.registration_watch import RegistrationWatch
-from mafs_ros.node.state import Arrival, Session, seconds
-from mafs_ros.node.warnings import Warnings
+from mafs_ros.node.camera_pair import CameraPair
+from mafs_ros.node.outputs import Wanted
+from mafs_ros.node.state import Arrival, seconds
 from mafs_ros.perception.alone import perceive
 from mafs_ros.perception.dead_images import BLACK, COVERED
 from mafs_ros.perception.overlay import overlay
 from mafs_ros.perception.pairing.fallback import PAIR, RGB, THERMAL
-from mafs_ros.perception.pairing.mailbox import Mailbox
-from mafs_ros.perception.pairing.policy import Pairing
+from mafs_ros.perception.pairing.turns import Turns
 from mafs_ros.perception.perception import Perceived
 
 # Names of our threads.
@@ -32,116 +28,128 @@ STARTER, WORKER = "mafs start", "mafs worker"
 
 
 class Worker(threading.Thread):
-    """Takes pairs from the mailbox until it is closed; perceives and publishes them.
+    """Takes images of the pairs of cameras in turn until closed; perceives and publishes them.
 
-    Nothing that goes wrong with one frame ends it: that frame is logged, counted and skipped.
+    pairs: active ones, in the order of the mailboxes of `turns`. Nothing that goes wrong with one
+    frame ends it: that frame is logged, counted and skipped.
     """
 
     def __init__(
-        self,
-        session: Session,
-        mailbox: Mailbox,
-        pairing: Pairing,
-        rgb: CameraHealth,
-        thermal: CameraHealth,
-        warnings: Warnings,
-        logger: Any,
-        clock: Clock,
-        registration_watch: RegistrationWatch,
-        depth: DepthInput | None = None,
+        self, pairs: Sequence[CameraPair], turns: Turns, logger: Any, clock: Clock
     ) -> None:
         super().__init__(name=WORKER)
-        self.frames = FrameHealth()
-        self._session = session
-        self._mailbox, self._pairing = mailbox, pairing
-        self._rgb, self._thermal = rgb, thermal
-        self._warnings, self._logger, self._clock = warnings, logger, clock
-        self._registration_watch = registration_watch
-        self._depth = depth
+        self._frame_makers = [FrameMaker(pair, logger, clock) for pair in pairs]
+        self._turns = turns
 
     def run(self) -> None:
-        while (pair := self._mailbox.take()) is not None:
-            try:
-                self._process(*pair)
-            except Exception as error:
-                self.frames.fail(time.monotonic(), one_line(error))
-                self._warnings.warn(
-                    "frame", f"frame skipped ({self.frames.failed} so far): {one_line(error)}"
-                )
-                self._logger.debug(traceback.format_exc())
+        while (turn := self._turns.take()) is not None:
+            index, (rgb, thermal) = turn
+            self._frame_makers[index].make(rgb, thermal)
+
+
+class FrameMaker:
+    """Makes frames of the images of one active pair of cameras, and publishes them."""
+
+    def __init__(self, pair: CameraPair, logger: Any, clock: Clock) -> None:
+        session, activity = pair.session, pair.activity
+        assert session is not None and activity is not None  # noqa: S101 (active)
+        self._session = session
+        self._frames, self._pairing = activity.frames, activity.pairing
+        self._rgb, self._thermal, self._depth = activity.rgb, activity.thermal, activity.depth
+        self._registration_watch = activity.registration_watch
+        self._warnings, self._logger, self._clock = pair.warnings, logger, clock
+
+    def make(self, rgb: Arrival | None, thermal: Arrival | None) -> None:
+        """Perceive and publish a pair, or one image while the other camera is dead.
+
+        Whatever that raises is said, and the frame skipped.
+        """
+        try:
+            self._process(rgb, thermal)
+        except Exception as error:
+            self._frames.fail(time.monotonic(), one_line(error))
+            self._warnings.warn(
+                "frame", f"frame skipped ({self._frames.failed} so far): {one_line(error)}"
+            )
+            self._logger.debug(traceback.format_exc())
 
     def _process(self, rgb: Arrival | None, thermal: Arrival | None) -> None:
-        """Make a frame of a pair, or of one image where the other camera is dead."""
-        wanted = {
-            name: publisher
-            for name, publisher in self._session.outputs.items()
-            if publisher.get_subscription_count() > 0
-        }
-        self.frames.subscribed = bool(wanted)
-        if not wanted:
-            self.frames.not_subscribed += 1
+        wanted = self._session.outputs.wanted()
+        self._frames.subscribed = bool(wanted.names)
+        if not wanted.names:
+            self._frames.not_subscribed += 1
             return
         mode = mode_of(rgb, thermal)
         if mode == PAIR and self._session.perception.registration is None:
-            self.frames.not_registered += 1
+            self._frames.not_registered += 1
             return
-        living = rgb or thermal
-        assert living is not None  # noqa: S101 (mode_of)
-        complete_at = max(arrival.at for arrival in (rgb, thermal) if arrival is not None)
+        arrivals = [arrival for arrival in (rgb, thermal) if arrival is not None]
+        complete_at = max(arrival.at for arrival in arrivals)
         watch = Stopwatch()
         watch.steps_ms["waiting"] = 1000 * (time.monotonic() - complete_at)
         rgb_image = self._image(self._rgb, rgb, rgb_from_message)
         thermal_image = self._image(self._thermal, thermal, thermal_from_message)
-        if (rgb is not None and rgb_image is None) or (
-            thermal is not None and thermal_image is None
-        ):
-            self.frames.bad_image += 1
+        if len(arrivals) > (rgb_image is not None) + (thermal_image is not None):
+            self._frames.bad_image += 1
             return
         depth = None
-        if rgb is not None and thermal is not None and self._depth:
+        if self._depth and rgb is not None and mode == PAIR:
             depth = self._depth.nearest(rgb, self._pairing.pair_by)
         watch.lap("conversion")
+        perception = self._session.perception
         perceived = perceive(
-            self._session.perception,
+            perception,
             rgb_image,
             thermal_image,
             self._taken(thermal),
             depth,
+            wanted.confidence(perception.confidence_threshold),
             remember=thermal is None or thermal.fault not in (BLACK, COVERED),
         )
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
             self._logger.warning(remark)
-            self.frames.remarks.append(remark)
-        with self._session.mode.frame_of(mode):
-            latency_ms, age_ms = self._publish(wanted, perceived, living, complete_at, watch)
-        self.frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms, mode)
-        if rgb_image is not None and thermal is not None and not (living.fault or thermal.fault):
+            self._frames.remarks.append(remark)
+        with self._session.outputs.mode.frame_of(mode):
+            latency_ms, age_ms = self._publish(wanted, perceived, arrivals[0], complete_at, watch)
+        self._frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms, mode)
+        if rgb_image is not None and mode == PAIR and not any(a.fault for a in arrivals):
             self._registration_watch.offer(rgb_image, perceived.thermal)
 
     def _publish(
         self,
-        wanted: dict[str, Any],
+        wanted: Wanted,
         perceived: Perceived,
         living: Arrival,
         complete_at: float,
         watch: "Stopwatch",
     ) -> tuple[float, float]:
-        """Publish what is wanted; latency and age in ms, of the frame without the overlay."""
-        header = living.header
-        if "fused" in wanted:
-            wanted["fused"].publish(serialised_image(perceived.fused, "rgb8", header))
-        if "labels" in wanted:
-            wanted["labels"].publish(serialised_image(perceived.labels, "mono8", header))
+        """Publish what is wanted, with the header of the living camera's image.
+
+        Returns latency and age in ms, without overlay and compression.
+        """
+        outputs, header = self._session.outputs, living.header
+        images = {"fused": perceived.fused, "labels": perceived.labels}
+        if perceived.confidence is not None:
+            images["confidence"] = perceived.confidence
+        if wanted.labels:
+            outputs.say_threshold(perceived.threshold)
+        for name, pixels in images.items():
+            outputs.publish(name, pixels, header, wanted)
+        outputs.camera_info.publish(header)
         watch.lap("publishing")
         latency_ms = 1000 * (time.monotonic() - complete_at)
         age_ms = 1000 * (self._clock.now().nanoseconds / 1e9 - seconds(living))
-        if "overlay" in wanted:
-            shown = overlay(
+        if "overlay" in wanted.names:
+            images["overlay"] = overlay(
                 perceived.fused, perceived.labels, self._session.table, self._session.overlay_alpha
             )
-            wanted["overlay"].publish(serialised_image(shown, "rgb8", header))
+            outputs.publish("overlay", images["overlay"], header, wanted)
             watch.lap("overlay")
+        if wanted.compressed:
+            for name, pixels in images.items():
+                outputs.publish_compressed(name, pixels, header, wanted)
+            watch.lap("compression")
         return latency_ms, age_ms
 
     def _taken(self, thermal: Arrival | None) -> float:

@@ -21,28 +21,33 @@ def perceive(
     thermal: NDArray[Any] | None,
     stamp_s: float,
     depth: NDArray[np.float32] | None = None,
+    confidence: bool = False,
     remember: bool = True,
 ) -> Perceived:
     """What is made of a pair, or of one image where the other is None; see `Perception`."""
     if thermal is None:
         assert rgb is not None  # noqa: S101 (one of them is there)
-        return rgb_alone(perception, rgb)
+        return rgb_alone(perception, rgb, confidence)
     if rgb is None:
-        return thermal_alone(perception, thermal, stamp_s, remember)
-    return perception(rgb, thermal, stamp_s, depth, remember)
+        return thermal_alone(perception, thermal, stamp_s, confidence, remember)
+    return perception(rgb, thermal, stamp_s, depth, confidence, remember)
 
 
-def rgb_alone(perception: Perception, rgb: Image) -> Perceived:
+def rgb_alone(perception: Perception, rgb: Image, confidence: bool = False) -> Perceived:
     """Labels of an RGB image uint8 [H,W,3]; fused is that image. Raises ValueError."""
     start = time.perf_counter()
     black = np.zeros(rgb.shape[:2], np.uint8)
-    labels = _labels(perception, rgb, black)
-    timings = {"engine": 1e3 * (time.perf_counter() - start)}
-    return Perceived(rgb, labels, black, timings)
+    _, labels, sure, threshold = perception.run(rgb, black, confidence)
+    timings_ms = {"engine": 1e3 * (time.perf_counter() - start)}
+    return Perceived(rgb, labels, black, timings_ms, (), sure, threshold)
 
 
 def thermal_alone(
-    perception: Perception, thermal: NDArray[Any], stamp_s: float, remember: bool = True
+    perception: Perception,
+    thermal: NDArray[Any],
+    stamp_s: float,
+    confidence: bool = False,
+    remember: bool = True,
 ) -> Perceived:
     """Labels of a thermal image uint8, uint16 or float32 [h,w], of its size.
 
@@ -51,17 +56,11 @@ def thermal_alone(
     scaler, start = perception.scaler, time.perf_counter()
     scaled = scaled_by(scaler, remember)(thermal, stamp_s)
     scaled_at = time.perf_counter()
-    labels = _labels(perception, np.zeros((*scaled.shape, 3), np.uint8), scaled)
-    timings = {
+    black = np.zeros((*scaled.shape, 3), np.uint8)
+    _, labels, sure, threshold = perception.run(black, scaled, confidence)
+    timings_ms = {
         "thermal": 1e3 * (scaled_at - start),
         "engine": 1e3 * (time.perf_counter() - scaled_at),
     }
     grey: Image = cv2.cvtColor(scaled, cv2.COLOR_GRAY2RGB)  # type: ignore[assignment]
-    return Perceived(grey, labels, scaled, timings, remarks_of(scaler))
-
-
-def _labels(perception: Perception, rgb: Image, thermal: Image) -> Image:
-    """What the network says; what it fuses with black is not wanted."""
-    engine = perception.engine
-    labels: Image = engine(np.ascontiguousarray(rgb)[None], np.ascontiguousarray(thermal)[None])[1]
-    return labels[0]
+    return Perceived(grey, labels, scaled, timings_ms, remarks_of(scaler), sure, threshold)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mafs_ros.perception.classes import ClassTable
 from mafs_ros.perception.perception import Perception
@@ -12,6 +12,9 @@ from mafs_ros.perception.registration import Registration, load_registration
 from mafs_ros.perception.registration.known import KnownCameras, fixed_pose
 from mafs_ros.perception.registration.topics import is_rectified
 from mafs_ros.perception.thermal import ThermalScaler
+
+if TYPE_CHECKING:
+    from mafs_ros.engine import Engine
 
 
 def build_perception(
@@ -25,9 +28,23 @@ def build_perception(
     values: backend, precision, threads, registration*, thermal_*. Raises OSError or ValueError
     (BackendError, WeightsError, ...); files that cannot be read are found before the engine loads.
     """
+    scaler, registration = scaler_from(values), registration_from(values)
+    engine, table = engine_from(values, weights, cache_dir, say)
+    return Perception(engine, scaler, registration), table
+
+
+def engine_from(
+    values: Mapping[str, Any],
+    weights: Path,
+    cache_dir: Path | None,
+    say: Callable[[str], Any] = lambda text: None,
+) -> tuple[Engine, ClassTable]:
+    """The engine that backend, precision and threads name, and the classes of its labels.
+
+    Raises OSError or ValueError (BackendError, WeightsError, ...).
+    """
     from mafs_ros.engine import create_engine  # imports OpenVINO or torch
 
-    scaler, registration = scaler_from(values), registration_from(values)
     say(f"loading {weights}")
     engine = create_engine(
         values["backend"],
@@ -36,8 +53,7 @@ def build_perception(
         precision=values["precision"],
         cache_dir=cache_dir,
     )
-    table = ClassTable.from_dict(engine.model_info.class_table)
-    return Perception(engine, scaler, registration), table
+    return engine, ClassTable.from_dict(engine.model_info.class_table)
 
 
 def scaler_from(parameters: Mapping[str, Any]) -> ThermalScaler:

@@ -212,7 +212,7 @@ def test_perception_is_not_ok_while_no_frame_comes_out() -> None:
             rgb=camera("rgb"),
             pairs=events(*pairs),
             mailbox=mailbox,
-            worker=SimpleNamespace(frames=frames),
+            frames=frames,
         )
         return diagnostics.idle_reason(activity, now, 5.0)
 

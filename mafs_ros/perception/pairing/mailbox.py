@@ -21,10 +21,13 @@ class MailboxCounters:
 
 
 class Mailbox:
-    """Room for one item between two threads: the newest wins."""
+    """Room for one item between two threads: the newest wins.
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
+    changed: what is notified of every change, for a taker of several mailboxes (`Turns`).
+    """
+
+    def __init__(self, changed: threading.Condition | None = None) -> None:
+        self._changed = changed or threading.Condition()
         self._items: deque[Any] = deque()
         self._counters = MailboxCounters()
         self._closed = False
