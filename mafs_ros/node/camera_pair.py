@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,8 @@ from mafs_ros.node.registration_watch import RegistrationWatch
 from mafs_ros.node.stamps import stamp_fault
 from mafs_ros.node.state import Activity, Network, Session, leave_pair
 from mafs_ros.node.warnings import Warnings
-from mafs_ros.parameters.table import TABLE
+from mafs_ros.parameters.pairs import in_words_of
+from mafs_ros.parameters.table import TABLE, ParameterError
 from mafs_ros.perception.build import registration_from, registration_in_words, scaler_from
 from mafs_ros.perception.pairing.mailbox import Mailbox
 from mafs_ros.perception.pairing.policy import Pairing
@@ -49,21 +51,25 @@ SCALER_PARAMETERS = tuple(
 class CameraPair:
     """Two cameras, their pairing, registration, outputs and counters.
 
-    `session` is there from configure to cleanup, `activity` from activate to deactivate. All is
-    called by the thread that spins; the worker uses what is in `session` and `activity`.
+    name: '' where it is the only one. `session` is there from configure to cleanup, `activity`
+    from activate to deactivate. All is called by the thread that spins; the worker uses what is in
+    both.
     """
 
-    def __init__(self, node: Node, values: dict[str, Any]) -> None:
+    def __init__(self, node: Node, values: dict[str, Any], name: str = "") -> None:
         """values: of the parameters of the pair. Raises OSError or ValueError for topics that are
         none and files that cannot be read, so that they are found before weights are loaded."""
-        for camera in CAMERAS:
-            input_topic(node, values, camera)
-        self.warnings = Warnings(node)
+        self.name = name
+        self.warnings = Warnings(node, name)
         self.session: Session | None = None
         self.activity: Activity | None = None
         self._node, self._values = node, values
-        self._known = known_to(node, values)
-        self._scaler, self._registration = scaler_from(values), registration_from(values)
+        try:
+            self.topics = {camera: input_topic(node, values, camera) for camera in CAMERAS}
+            self._known = known_to(node, values)
+            self._scaler, self._registration = scaler_from(values), registration_from(values)
+        except ParameterError as error:
+            raise ParameterError(in_words_of(name, str(error))) from error
 
     def configure(self, network: Network) -> None:
         """Make the outputs, and compile for the size of the images where it is given."""
@@ -71,11 +77,11 @@ class CameraPair:
             Perception(network.engine, self._scaler, self._registration),
             network.table,
             outputs={
-                name: self._node.create_publisher(Image, private(topic), OUTPUT_QOS)
+                name: self._node.create_publisher(Image, private(topic, self.name), OUTPUT_QOS)
                 for name, topic in IMAGES.items()
             },
             label_info=self._node.create_publisher(
-                LabelInfo or String, private(LABEL_INFO), LATCHED_QOS
+                LabelInfo or String, private(LABEL_INFO, self.name), LATCHED_QOS
             ),
             overlay_alpha=self._values["overlay_alpha"],
             facts=network.facts,
@@ -93,8 +99,7 @@ class CameraPair:
         session = self._configured
         values, since = self._values, time.monotonic()
         rgb, thermal = (
-            CameraHealth(camera, input_topic(self._node, values, camera), since)
-            for camera in CAMERAS
+            CameraHealth(camera, topic, since) for camera, topic in self.topics.items()
         )
         pairs = Events()
         pairing = Pairing(
@@ -104,7 +109,7 @@ class CameraPair:
             thermal_time_offset_s=values["thermal_time_offset_s"],
             pair_by=values["pair_by"],
         )
-        watch = RegistrationWatch(self._node.get_logger(), values["registration_warn_px"])
+        watch = RegistrationWatch(self.warnings.logger, values["registration_warn_px"])
         depth = None
         if values["depth_topic"]:
             depth = DepthInput(
@@ -127,7 +132,7 @@ class CameraPair:
             self._node, values, (activity.rgb, activity.thermal), activity.pairing, self.warnings
         )
         activity.inputs.open()
-        self._node.get_logger().info(
+        self.warnings.logger.info(
             f"active: {activity.rgb.topic} and {activity.thermal.topic} "
             f"({values['input_reliability']}) to "
             + ", ".join(publisher.topic_name for publisher in session.outputs.values())
@@ -203,7 +208,17 @@ class CameraPair:
                 self.warnings.warn("stamps", f"please check the stamps: {fault}")
             elif status.name == "alignment" and status.level != OK:
                 self.warnings.warn("alignment", status.message)
-        return found
+        return [self._named(status) for status in found]
+
+    def _named(self, status: Status) -> Status:
+        """As it is called in /diagnostics."""
+        if not self.name:
+            return status
+        return replace(
+            status,
+            name=f"{self.name}: {status.name}",
+            message=in_words_of(self.name, status.message),
+        )
 
     @property
     def _configured(self) -> Session:

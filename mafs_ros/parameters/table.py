@@ -11,7 +11,7 @@ from typing import Any
 from mafs_ros.base.backend_names import ALL_PRECISIONS, BACKENDS
 from mafs_ros.base.stamps import LARGEST_OFFSET_S, LARGEST_QUEUE
 
-Value = bool | int | float | str | list[float]
+Value = bool | int | float | str | list[float] | list[str]
 
 
 class ParameterError(ValueError):
@@ -23,9 +23,10 @@ class Parameter:
     """One row of the table.
 
     `live`: may be set while the node runs; the others are read when the node is configured.
-    `read_only`: read once, at the start of the process. `numbers`: a string of numbers, where a
-    single one may come without quotes. A default that is a list says how many floats there are,
-    and `low` and `high` hold for each.
+    `read_only`: read once, at the start of the process. `shared`: of the whole node, where the
+    others are of each pair of cameras. `numbers`: a string of numbers, where a single one may come
+    without quotes. A default that is a list of floats says how many there are, and `low` and
+    `high` hold for each; one of strings may be of any length.
     """
 
     name: str
@@ -36,10 +37,13 @@ class Parameter:
     choices: tuple[str, ...] = ()
     live: bool = False
     read_only: bool = False
+    shared: bool = False
     numbers: bool = False
 
     @property
     def type_name(self) -> str:
+        if self.is_list_of_strings:
+            return "strings"
         if isinstance(self.default, list):
             return f"{len(self.default)} floats"
         return {bool: "bool", int: "integer", float: "float", str: "string"}[type(self.default)]
@@ -47,6 +51,8 @@ class Parameter:
     @property
     def expected(self) -> str:
         """The values allowed, in words: 'a float from 0.0 to 1.0'."""
+        if self.is_list_of_strings:
+            return "a list of strings"
         if isinstance(self.default, list):
             return f"a list of {self.type_name} from {self.low} to {self.high}"
         article = "an" if self.type_name == "integer" else "a"
@@ -55,6 +61,10 @@ class Parameter:
         if self.low is not None:
             return f"{article} {self.type_name} from {self.low} to {self.high}"
         return f"{article} {self.type_name}"
+
+    @property
+    def is_list_of_strings(self) -> bool:
+        return isinstance(self.default, list) and isinstance(self.default[0], str)
 
 
 CAMERA_TOPIC = "an absolute name, or one relative to the namespace of the node"
@@ -65,6 +75,16 @@ TRANSPORT = (
 BESIDE = "Empty: camera_info beside the images, as ROS names it"
 TRANSPORTS = ("raw", "compressed", "compressed_as_named")
 PARAMETERS: tuple[Parameter, ...] = (
+    # pairs of cameras
+    Parameter(
+        "pairs",
+        [""],
+        "Names of the pairs of cameras, for several on one engine. Each has parameters of its "
+        "own, NAME.rgb_topic and so on, which are by default as those without NAME, and outputs "
+        "under ~/NAME. One empty name: one pair, without a name.",
+        read_only=True,
+        shared=True,
+    ),
     # inputs
     Parameter("rgb_topic", "rgb/image", f"Topic of the RGB images: {CAMERA_TOPIC}."),
     Parameter("thermal_topic", "thermal/image", f"Topic of the thermal images: {CAMERA_TOPIC}."),
@@ -284,13 +304,19 @@ PARAMETERS: tuple[Parameter, ...] = (
         live=True,
     ),
     # network
-    Parameter("weights", "", "Model file (.safetensors). Empty: the one shipped here."),
+    Parameter(
+        "weights",
+        "",
+        "Model file (.safetensors). Empty: the one shipped here.",
+        shared=True,
+    ),
     Parameter(
         "backend",
         "auto",
         "Engine that runs the network. auto: torch where there is a CUDA "
         "device, else openvino where it is installed. tensorrt has to be asked for.",
         choices=("auto", *BACKENDS),
+        shared=True,
     ),
     Parameter(
         "precision",
@@ -298,13 +324,22 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Arithmetic of the engine; a backend that lacks it lists those "
         "it has. auto: the choice of the backend.",
         choices=("auto", *ALL_PRECISIONS),
+        shared=True,
     ),
-    Parameter("threads", 0, "CPU threads of the engine. 0: the engine chooses.", low=0, high=1024),
+    Parameter(
+        "threads",
+        0,
+        "CPU threads of the engine. 0: the engine chooses.",
+        low=0,
+        high=1024,
+        shared=True,
+    ),
     Parameter(
         "cache_dir",
         "auto",
         "Folder for compiled engines, so that the next start is fast. auto: mafs_ros below "
         "$XDG_CACHE_HOME or ~/.cache. Empty: none.",
+        shared=True,
     ),
     Parameter(
         "image_height",
@@ -336,6 +371,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Configure and activate at the start. If that fails the process ends with exit "
         "code 1. false: wait for lifecycle transitions.",
         read_only=True,
+        shared=True,
     ),
 )
 TABLE = {parameter.name: parameter for parameter in PARAMETERS}
