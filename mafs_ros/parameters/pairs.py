@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -93,10 +94,8 @@ def changes_of(pair: str, changes: Mapping[str, Any]) -> dict[str, Any]:
 def check_pairs(values: Mapping[str, Any]) -> None:
     """Raise ParameterError where values of one pair are impossible together; see `values_of`."""
     for pair in pair_names(values):
-        try:
+        with naming(pair):
             check_together(values_of(pair, values))
-        except ParameterError as error:
-            raise ParameterError(in_words_of(pair, str(error))) from None
 
 
 def check_default_is_kept(values: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
@@ -125,6 +124,15 @@ def check_topics(topics: Mapping[str, Mapping[str, str]]) -> None:
                     "topics of two cameras"
                 )
             seen[topic] = parameter
+
+
+@contextmanager
+def naming(pair: str) -> Iterator[None]:
+    """A ParameterError that is raised within names the parameters of this pair."""
+    try:
+        yield
+    except ParameterError as error:
+        raise ParameterError(in_words_of(pair, str(error))) from error
 
 
 def in_words_of(pair: str, text: str) -> str:

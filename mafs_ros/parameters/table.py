@@ -7,9 +7,9 @@ docs/parameters.md (`python -m mafs_ros.parameters markdown`).
 
 from mafs_ros.base.backend_names import ALL_PRECISIONS, BACKENDS
 from mafs_ros.base.stamps import LARGEST_OFFSET_S, LARGEST_QUEUE
-from mafs_ros.parameters.row import Parameter as Parameter
-from mafs_ros.parameters.row import ParameterError as ParameterError
-from mafs_ros.parameters.row import Value as Value
+from mafs_ros.parameters.parameter import Parameter, ParameterError, Value
+
+__all__ = ["PARAMETERS", "TABLE", "Parameter", "ParameterError", "Value"]
 
 CAMERA_TOPIC = "an absolute name, or one relative to the namespace of the node"
 TRANSPORT = (
@@ -187,7 +187,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "rgb_camera_info_topic",
         "",
-        f"camera_info: topic of the RGB camera's CameraInfo. {BESIDE}.",
+        "Topic of the RGB camera's CameraInfo, for registration: camera_info and for what is "
+        f"published beside the outputs. {BESIDE}.",
     ),
     Parameter(
         "thermal_camera_info_topic",
@@ -307,6 +308,24 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Strength of the class colours in the overlay.",
         low=0.0,
         high=1.0,
+        live=True,
+    ),
+    Parameter(
+        "confidence_threshold",
+        0.0,
+        "Confidence below which a label becomes 255 (unlabelled); LabelInfo says so. 0: every "
+        "pixel has a class. Above 0 confidence is computed for labels and overlay.",
+        low=0.0,
+        high=1.0,
+        live=True,
+    ),
+    Parameter(
+        "jpeg_quality",
+        80,
+        "Quality of the JPEG images on fused/image/compressed and "
+        "segmentation/overlay/compressed.",
+        low=1,
+        high=100,
         live=True,
     ),
     Parameter(

@@ -63,6 +63,11 @@ def add_parser(commands) -> None:
         default="",
         help="evaluate a second model file, or a second engine, beside the first",
     )
+    parser.add_argument(
+        "--confidence",
+        action="store_true",
+        help="compute how sure each label is, too, and write it into output.mcap",
+    )
     add_parameter_options(parser)
     add_pace_options(parser)
     parser.set_defaults(run=run, usage_error=parser.error)
@@ -155,10 +160,6 @@ def refuse_with_several_pairs(args: argparse.Namespace) -> None:
 
 def refuse_live(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     """What does not go with the live node."""
-    if settings["pair_by"] != "stamp":
-        args.usage_error(
-            "--live tells frames by their stamps, and does not go with pair_by: arrival"
-        )
     if settings["registration"] == "camera_info":
         args.usage_error(
             "--live plays the two cameras' images alone, and does not go with registration: "

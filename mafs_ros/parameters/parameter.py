@@ -1,4 +1,4 @@
-"""One parameter of the node: a row of the table."""
+"""A row of the table of parameters."""
 
 from dataclasses import dataclass
 from typing import Any
