@@ -15,6 +15,6 @@ def absolute(topic: str) -> str:
     return f"/mafs/{topic}"
 
 
-def private(topic: str) -> str:
-    """The name that ROS puts the node's name before."""
-    return f"~/{topic}"
+def private(topic: str, pair: str = "") -> str:
+    """The name that ROS puts the node's name before; pair: which of several pairs of cameras."""
+    return f"~/{pair}/{topic}" if pair else f"~/{topic}"

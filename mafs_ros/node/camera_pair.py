@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 from rclpy.node import Node
@@ -20,6 +21,7 @@ from mafs_ros.node.registration_watch import RegistrationWatch
 from mafs_ros.node.stamps import stamp_fault
 from mafs_ros.node.state import Activity, Network, Session
 from mafs_ros.node.warnings import Warnings
+from mafs_ros.parameters.pairs import in_words_of, naming
 from mafs_ros.parameters.table import TABLE
 from mafs_ros.perception.build import registration_from, registration_in_words, scaler_from
 from mafs_ros.perception.pairing.mailbox import Mailbox
@@ -37,25 +39,28 @@ SCALER_PARAMETERS = tuple(
 class CameraPair:
     """Two cameras, their pairing, registration, outputs and counters.
 
-    `session` is there from configure to cleanup, `activity` from activate to deactivate. All is
-    called by the thread that spins; the worker uses what is in `session` and `activity`.
+    name: '' where it is the only one. `session` is there from configure to cleanup, `activity`
+    from activate to deactivate. All is called by the thread that spins; the worker uses what is in
+    both.
     """
 
-    def __init__(self, node: Node, values: dict[str, Any]) -> None:
+    def __init__(self, node: Node, values: dict[str, Any], name: str = "") -> None:
         """values: of the parameters of the pair. Raises OSError or ValueError for topics that are
         none and files that cannot be read, so that they are found before weights are loaded."""
-        for camera in CAMERAS:
-            input_topic(node, values, camera)
-        self.warnings = Warnings(node)
+        self.name = name
+        self.warnings = Warnings(node, name)
         self.session: Session | None = None
         self.activity: Activity | None = None
         self._node, self._values = node, values
-        self._known = known_to(node, values)
-        self._scaler, self._registration = scaler_from(values), registration_from(values)
+        with naming(name):
+            self.topics = {camera: input_topic(node, values, camera) for camera in CAMERAS}
+            self._known = known_to(node, values)
+            self._scaler, self._registration = scaler_from(values), registration_from(values)
 
     def configure(self, network: Network) -> None:
         """Make the outputs, and compile for the size of the images where it is given."""
-        check_confidence(network.engine, self._values)
+        with naming(self.name):
+            check_confidence(network.engine, self._values)
         perception = Perception(network.engine, self._scaler, self._registration)
         perception.confidence_threshold = self._values["confidence_threshold"]
         self.session = Session(
@@ -67,6 +72,7 @@ class CameraPair:
                 network.engine.gives_confidence,
                 self._values["jpeg_quality"],
                 info_topic(self._node, self._values, "rgb"),
+                self.name,
             ),
             overlay_alpha=self._values["overlay_alpha"],
             facts=network.facts,
@@ -84,8 +90,7 @@ class CameraPair:
         session = self._configured
         values, since = self._values, time.monotonic()
         rgb, thermal = (
-            CameraHealth(camera, input_topic(self._node, values, camera), since)
-            for camera in CAMERAS
+            CameraHealth(camera, topic, since) for camera, topic in self.topics.items()
         )
         pairs = Events()
         fallback = CameraFallback(
@@ -94,7 +99,7 @@ class CameraPair:
             mailbox,
             pairs,
             session.outputs.mode,
-            self._node.get_logger(),
+            self.warnings.logger,
         )
         pairing = Pairing(
             fallback.paired,
@@ -104,7 +109,7 @@ class CameraPair:
             pair_by=values["pair_by"],
         )
         fallback.feed(pairing)
-        watch = RegistrationWatch(self._node.get_logger(), values["registration_warn_px"])
+        watch = RegistrationWatch(self.warnings.logger, values["registration_warn_px"])
         depth = None
         if values["depth_topic"]:
             depth = DepthInput(
@@ -140,7 +145,7 @@ class CameraPair:
             self.warnings,
         )
         activity.inputs.open()
-        self._node.get_logger().info(
+        self.warnings.logger.info(
             f"active: {activity.rgb.topic} and {activity.thermal.topic} "
             f"({values['input_reliability']}) to " + ", ".join(session.outputs.topics)
         )
@@ -228,7 +233,17 @@ class CameraPair:
                 self.warnings.warn("stamps", f"please check the stamps: {fault}")
             elif status.name == "alignment" and status.level != OK:
                 self.warnings.warn("alignment", status.message)
-        return found
+        return [self._named(status) for status in found]
+
+    def _named(self, status: Status) -> Status:
+        """As it is called in /diagnostics."""
+        if not self.name:
+            return status
+        return replace(
+            status,
+            name=f"{self.name}: {status.name}",
+            message=in_words_of(self.name, status.message),
+        )
 
     @property
     def _configured(self) -> Session:

@@ -87,7 +87,7 @@ class Inputs:
             if camera.best_effort:
                 camera.best_effort = False
                 self._subscribe(camera, reliable=False)
-                self._node.get_logger().info(
+                self._warnings.logger.info(
                     f"{camera.topic} is offered with best_effort alone: "
                     "subscribed anew with best_effort"
                 )
@@ -105,9 +105,7 @@ class Inputs:
                 self._warnings.warn(f"{camera.name} silent", f"{silence(camera, now)} ({why})")
                 camera.silent = True
             elif camera.silent:
-                self._node.get_logger().info(
-                    f"{camera.name} messages on {camera.topic} come again"
-                )
+                self._warnings.logger.info(f"{camera.name} messages on {camera.topic} come again")
                 camera.silent = False
 
     def _subscribe(self, camera: CameraHealth, reliable: bool) -> None:

@@ -54,7 +54,7 @@ class Outputs:
     """The publishers of one pair: images, raw and compressed, LabelInfo, CameraInfo and the mode.
 
     gives_confidence: of the engine; jpeg_quality: 1..100, may be set between two frames;
-    info_topic: of the RGB camera.
+    info_topic: of the RGB camera; pair: its name, where there are several.
     """
 
     def __init__(
@@ -64,13 +64,14 @@ class Outputs:
         gives_confidence: bool,
         jpeg_quality: int,
         info_topic: str,
+        pair: str = "",
     ) -> None:
         self.jpeg_quality = jpeg_quality
         self._node, self._table = node, table
         self._threshold: float | None = None  # as LabelInfo says it
         topics = {**IMAGES, "confidence": CONFIDENCE} if gives_confidence else IMAGES
         self._raw = {
-            image: node.create_publisher(Image, private(topic), OUTPUT_QOS)
+            image: node.create_publisher(Image, private(topic, pair), OUTPUT_QOS)
             for image, topic in topics.items()
         }
         # Beside the name that the raw topic was remapped to, as image_transport does.
@@ -81,9 +82,9 @@ class Outputs:
             for image, publisher in self._raw.items()
         }
         self._label_info = node.create_publisher(
-            LabelInfo or String, private(LABEL_INFO), LATCHED_QOS
+            LabelInfo or String, private(LABEL_INFO, pair), LATCHED_QOS
         )
-        self.mode = ModeTopic(node.create_publisher(String, private(MODE), LATCHED_QOS))
+        self.mode = ModeTopic(node.create_publisher(String, private(MODE, pair), LATCHED_QOS))
         self.camera_info = CameraInfoBeside(node, info_topic, self.topics)
 
     @property

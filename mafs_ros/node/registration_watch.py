@@ -25,6 +25,7 @@ class RegistrationWatch(threading.Thread):
         super().__init__(name=WATCH, daemon=True)
         self.warn_px = warn_px
         self._watch, self._frames, self._logger = OffsetWatch(), Mailbox(), logger
+        self._failure_said = False
 
     def offer(self, rgb: np.ndarray, thermal: np.ndarray) -> None:
         """Leave a frame, if one is due: rgb [H, W, 3], thermal [H, W] as the network saw it."""
@@ -38,7 +39,9 @@ class RegistrationWatch(threading.Thread):
                 self._watch.add(rgb, thermal, time.monotonic())
             except Exception as error:  # must not end the watch
                 self._logger.debug(traceback.format_exc())
-                self._logger.warning(f"registration not checked: {one_line(error)}", once=True)
+                if not self._failure_said:
+                    self._failure_said = True
+                    self._logger.warning(f"registration not checked: {one_line(error)}")
 
     def close(self) -> None:
         """End the thread and wait for it."""

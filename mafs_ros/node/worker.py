@@ -34,11 +34,9 @@ class Worker(threading.Thread):
     frame ends it: that frame is logged, counted and skipped.
     """
 
-    def __init__(
-        self, pairs: Sequence[CameraPair], turns: Turns, logger: Any, clock: Clock
-    ) -> None:
+    def __init__(self, pairs: Sequence[CameraPair], turns: Turns, clock: Clock) -> None:
         super().__init__(name=WORKER)
-        self._frame_makers = [FrameMaker(pair, logger, clock) for pair in pairs]
+        self._frame_makers = [FrameMaker(pair, clock) for pair in pairs]
         self._turns = turns
 
     def run(self) -> None:
@@ -50,14 +48,14 @@ class Worker(threading.Thread):
 class FrameMaker:
     """Makes frames of the images of one active pair of cameras, and publishes them."""
 
-    def __init__(self, pair: CameraPair, logger: Any, clock: Clock) -> None:
+    def __init__(self, pair: CameraPair, clock: Clock) -> None:
         session, activity = pair.session, pair.activity
         assert session is not None and activity is not None  # noqa: S101 (active)
         self._session = session
         self._frames, self._pairing = activity.frames, activity.pairing
         self._rgb, self._thermal, self._depth = activity.rgb, activity.thermal, activity.depth
         self._registration_watch = activity.registration_watch
-        self._warnings, self._logger, self._clock = pair.warnings, logger, clock
+        self._warnings, self._clock = pair.warnings, clock
 
     def make(self, rgb: Arrival | None, thermal: Arrival | None) -> None:
         """Perceive and publish a pair, or one image while the other camera is dead.
@@ -71,7 +69,7 @@ class FrameMaker:
             self._warnings.warn(
                 "frame", f"frame skipped ({self._frames.failed} so far): {one_line(error)}"
             )
-            self._logger.debug(traceback.format_exc())
+            self._warnings.logger.debug(traceback.format_exc())
 
     def _process(self, rgb: Arrival | None, thermal: Arrival | None) -> None:
         wanted = self._session.outputs.wanted()
@@ -108,7 +106,7 @@ class FrameMaker:
         )
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
-            self._logger.warning(remark)
+            self._warnings.logger.warning(remark)
             self._frames.remarks.append(remark)
         with self._session.outputs.mode.frame_of(mode):
             latency_ms, age_ms = self._publish(wanted, perceived, arrivals[0], complete_at, watch)

@@ -58,6 +58,10 @@ class ParameterValue(Recorded):
     pass
 
 
+class IfCondition(Recorded):
+    pass
+
+
 class LaunchConfiguration(Recorded):
     def perform(self, context: dict[str, str]) -> str:
         return context[self.args[0]]
@@ -78,6 +82,7 @@ STAND_INS: dict[str, dict[str, Any]] = {
             Shutdown,
         )
     },
+    "launch.conditions": {"IfCondition": IfCondition},
     "launch.launch_description_sources": {
         "PythonLaunchDescriptionSource": PythonLaunchDescriptionSource
     },
