@@ -23,11 +23,14 @@ def bench(ros_domain: int) -> Iterator[Bench]:
 
 @pytest.fixture
 def start(ros_domain: int) -> Iterator[Callable[..., Process]]:
-    """Start the node with parameters; at the end each still running must end cleanly."""
+    """Start the node with parameters; at the end each still running must end cleanly.
+
+    fallback_after_s is 0 unless given: many tests send the same image again.
+    """
     processes = []
 
     def start(**parameters: Any) -> Process:
-        processes.append(Process("mafs_ros.node", parameters))
+        processes.append(Process("mafs_ros.node", {"fallback_after_s": 0.0, **parameters}))
         return processes[-1]
 
     yield start

@@ -9,9 +9,11 @@ from node_bench import Bench
 from node_messages import HEIGHT, WIDTH
 from node_process import Process, cameras
 
+FALLBACK_S = 0.5  # the default
+
 
 def test_node_goes_on_with_one_camera(start: Callable[..., Process], bench: Bench) -> None:
-    process = start(image_height=HEIGHT, image_width=WIDTH)
+    process = start(image_height=HEIGHT, image_width=WIDTH, fallback_after_s=FALLBACK_S)
     consumer, faults = Consumer(bench), Faults(bench)
     with cameras(rate_hz=10.0, cycle=8):
         consumer.wait_for(PAIR, 0.0, "at the start")

@@ -1,6 +1,6 @@
 """Every way in which a camera dies, many times in a row at random phases, as processes over DDS.
 
-MAFS_DEAD_CAMERAS=20 python -m pytest -s test/node/test_dead_camera_often.py
+MAFS_DEAD_CAMERAS=20 pytest -s -o faulthandler_timeout=0 test/node/test_dead_camera_often.py
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def test_each_camera_dies_often(
     start: Callable[..., Process], bench: Bench, shared_memory: None
 ) -> None:
     rng, took = np.random.default_rng(17), defaultdict(list)
-    start(image_height=HEIGHT, image_width=WIDTH, slop_s=0.06)
+    start(image_height=HEIGHT, image_width=WIDTH, slop_s=0.06, fallback_after_s=FALLBACK_S)
     consumer = Consumer(bench)
     with ExitStack() as stack:
         drivers = {camera: Driver(camera, bench, stack) for camera in (RGB, THERMAL)}

@@ -207,18 +207,20 @@ def test_perception_is_not_ok_while_no_frame_comes_out() -> None:
         mailbox.put("pair")
         mailbox.take()
 
-    def reason(now: float, *pairs: float) -> str:
+    def reason(now: float, *pairs: float, alone: bool = False) -> str:
         activity = SimpleNamespace(
             rgb=camera("rgb"),
             pairs=events(*pairs),
             mailbox=mailbox,
             frames=frames,
+            fallback=SimpleNamespace(alone=alone),
         )
         return diagnostics.idle_reason(activity, now, 5.0)
 
     assert reason(4.0) == ""  # just started
     assert "no pair comes" in reason(6.0)
     assert "no pair comes" in reason(20.0, 14.0)
+    assert "no pair comes" not in reason(20.0, 14.0, alone=True)
     assert "both images can be read" in reason(20.0, 19.9)
     status = diagnostics.perception_status(frames, mailbox, 20.0, {}, reason(20.0, 19.9))
     assert status.level == diagnostics.WARN and status.message.startswith("0.0 frames/s: of no")

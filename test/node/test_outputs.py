@@ -55,7 +55,7 @@ def test_every_pair_at_10_hz_comes_out_once_in_order(
     start: Callable[..., Process], bench: Bench, tmp_path: Path
 ) -> None:
     sent_file = tmp_path / "sent.csv"
-    start(image_height=HEIGHT, image_width=WIDTH)
+    start(image_height=HEIGHT, image_width=WIDTH, fallback_after_s=0.5)
     connected = bench.connect("fused", "labels")
     with cameras(rate_hz=10.0, frames=200, rgb_frame_id="left_eye", sent_file=str(sent_file)) as c:
         assert c.wait() == 0, c.lines

@@ -76,10 +76,14 @@ def test_two_pairs(start: Callable[..., Process], pairs: Pairs) -> None:
         assert found.header.frame_id == f"{pair}_rgb_camera" and found.encoding == "mono8"
         other = PAIRS[1 - PAIRS.index(pair)]
         assert stamp not in map(stamp_of, pairs.received[other])
-    names = ("rgb camera", "thermal camera", "pairing", "perception", "alignment", "registration")
+    names = (
+        *("rgb camera", "thermal camera", "pairing", "perception", "mode"),
+        *("alignment", "registration"),
+    )
     expected = {f"{pair}: {name}" for pair in PAIRS for name in names}
     pairs.wait(lambda: set(pairs.status) == expected, f"the statuses {expected}")
     assert pairs.node.count_publishers("/mafs/fused/image") == 0
+    assert all(pairs.node.count_publishers(f"/mafs/{pair}/mode") == 1 for pair in PAIRS)
     for pair in PAIRS:
         pairs.wait(
             lambda pair=pair: (
