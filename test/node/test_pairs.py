@@ -66,7 +66,12 @@ def pairs(ros_domain: int) -> Any:
 
 def test_two_pairs(start: Callable[..., Process], pairs: Pairs) -> None:
     process = start(
-        pairs=list(PAIRS), backend="torch", slop_s=0.02, stale_timeout_s=60.0, **TOPICS
+        pairs=list(PAIRS),
+        backend="torch",
+        slop_s=0.02,
+        fallback_after_s=0.0,
+        stale_timeout_s=60.0,
+        **TOPICS,
     )
     process.wait_for_line("rear: active: /rear/rgb/image and /rear/thermal/image")
     pairs.connect_pairs()
@@ -77,7 +82,7 @@ def test_two_pairs(start: Callable[..., Process], pairs: Pairs) -> None:
         other = PAIRS[1 - PAIRS.index(pair)]
         assert stamp not in map(stamp_of, pairs.received[other])
     names = ("rgb camera", "thermal camera", "pairing", "perception", "alignment", "registration")
-    expected = {f"{pair}: {name}" for pair in PAIRS for name in names}
+    expected = {f"{pair}: {name}" for pair in PAIRS for name in (*names, "mode")}
     pairs.wait(lambda: set(pairs.status) == expected, f"the statuses {expected}")
     assert pairs.node.count_publishers("/mafs/fused/image") == 0
     for pair in PAIRS:
