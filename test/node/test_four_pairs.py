@@ -82,7 +82,9 @@ def drive(start: Callable[..., Process], ros_domain: int) -> Iterator[Callable]:
             for name in names
             for camera in ("rgb", "thermal")
         }
-        process = start(pairs=names, image_height=480, image_width=640, **topics)
+        process = start(
+            pairs=names, image_height=480, image_width=640, fallback_after_s=0.0, **topics
+        )
         process.wait_for_line(f"{names[-1]}: active")
         cameras = Cameras(names)
         opened.append(cameras)

@@ -66,7 +66,12 @@ def pairs(ros_domain: int) -> Any:
 
 def test_two_pairs(start: Callable[..., Process], pairs: Pairs) -> None:
     process = start(
-        pairs=list(PAIRS), backend="torch", slop_s=0.02, stale_timeout_s=60.0, **TOPICS
+        pairs=list(PAIRS),
+        backend="torch",
+        slop_s=0.02,
+        fallback_after_s=0.0,
+        stale_timeout_s=60.0,
+        **TOPICS,
     )
     process.wait_for_line("rear: active: /rear/rgb/image and /rear/thermal/image")
     pairs.connect_pairs()
