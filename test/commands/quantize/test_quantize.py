@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from untrained import FEW, save_untrained
 
 from mafs_ros.cli import main
+from mafs_ros.commands.quantize import command
 from mafs_ros.engine import create_engine
 from mafs_ros.engine.checks import check_file, int8_file, read_checks
 from mafs_ros.engine.openvino import convert, int8
@@ -72,7 +75,7 @@ def quick() -> Iterator[None]:
         patch.setattr(
             int8,
             "quantize",
-            once(int8.quantize, lambda model, pairs, kept=(): ("int8", len(pairs), *kept)),
+            once(int8.quantize, lambda model, pairs, kept=(): ("int8", len(pairs), *sorted(kept))),
         )
         # What is faster in int8 is a matter of the machine and the moment.
         patch.setattr(int8, "slow_parts", lambda graph, model, pair: [SLOW])
@@ -152,14 +155,14 @@ def test_the_engine_runs_the_int8_model(quantized: Path) -> None:
 def test_what_loses_too_much_is_refused(drive: Path, weights: Path, tmp_path: Path, capsys):
     """And an int8 model of an earlier check does not stay."""
     pytest.importorskip("nncf", reason="nncf is not installed (requirements/quantize.txt)")
-    from mafs_ros.commands.quantize import quantization
 
-    class FewChoices(quantization.Quantization):  # the whole search takes a minute
-        def choices(self, graph, everything):
-            yield []
+    class FewChoices(command.Quantization):  # the whole search takes a minute
+        def choices(self, graph, slow):
+            """Without any, those of the fusion, and the first of the ranked ones."""
+            yield from itertools.islice(super().choices(graph, slow), 3)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quantization, "Quantization", FewChoices)
+        patch.setattr(command, "Quantization", FewChoices)
         own = tmp_path / weights.name
         shutil.copyfile(weights, own)
         int8_file(own, SIZE).write_text("of an earlier check")
@@ -169,6 +172,9 @@ def test_what_loses_too_much_is_refused(drive: Path, weights: Path, tmp_path: Pa
         )
     printed = capsys.readouterr()
     assert "not passed" in printed.out
+    kept = [int(count) for count in re.findall(r"quantizing, (\d+) of \d+ parts", printed.out)]
+    assert len(kept) == 3 and kept == sorted(set(kept))
+    assert printed.out.index("ranking") > printed.out.index(f"quantizing, {kept[1]} of")
     assert "no int8 model written: loses 0." in printed.err and "0 is allowed" in printed.err
     assert not int8_file(own, SIZE).exists()
     check = read_checks(own)[SIZE]
