@@ -20,13 +20,18 @@ PAIR, RGB, THERMAL = "pair", "rgb", "thermal"
 
 @dataclass
 class Frame:
-    """A fused image that came. arrived: monotonic seconds; sent: of the publisher's clock, ns."""
+    """A fused image that came. arrived, taken: monotonic seconds; sent: of the publisher's clock."""
 
     arrived: float
     sent: int
     stamp: int
     frame_id: str
     pixels: int  # hash of its bytes
+
+    @property
+    def taken(self) -> float:
+        """When the camera took its image, monotonic seconds."""
+        return self.stamp / 1e9 - (time.time() - time.monotonic())
 
 
 class Consumer:
@@ -86,12 +91,12 @@ class Consumer:
         """The mode that was in force as the frame was published."""
         return [mode for sent, mode in self.modes if sent <= frame.sent][-1]
 
-    def wait_for(self, mode: str, after: float, what: str) -> float:
-        """Arrival of the first frame after a moment that shows this, monotonic seconds."""
+    def wait_for(self, mode: str, after: float, what: str) -> Frame:
+        """The first frame after a moment, in monotonic seconds, that shows this."""
 
-        def found() -> list[float]:
+        def found() -> list[Frame]:
             newest = [frame for frame in self.frames[-100:] if frame.arrived > after]
-            return [frame.arrived for frame in newest if self.shown(frame) == mode]
+            return [frame for frame in newest if self.shown(frame) == mode]
 
         self.bench.wait(found, f"no frame of {mode}: {what}")
         return found()[0]

@@ -33,7 +33,7 @@ def test_node_goes_on_with_one_camera(start: Callable[..., Process], bench: Benc
             assert bench.status["mode"].level == b"\x01"
             assert bench.values("mode")[f"{camera}_fault"] == fault
             faults.set(camera, "none")
-            consumer.wait_for(PAIR, alone, f"{camera} after {fault}")
+            consumer.wait_for(PAIR, alone.arrived, f"{camera} after {fault}")
             process.wait_for_line(f"WARN.*mode pair: the {camera} camera .* is back", lines)
         faults.set(THERMAL, "silent")
         consumer.wait_for(RGB, consumer.now(), "thermal silent")
