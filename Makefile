@@ -7,7 +7,7 @@
 # make test                          lint and all tests
 # make test-tensorrt                 that TensorRT converts and builds the networks (1.3 GB more)
 # make lint                          ruff, mypy, and which room may import which
-# make parameters                    renews docs/parameters.md from the code
+# make parameters                    renews docs/parameters.md and docs/faults.md from the code
 # make clean                         removes the .venv and what the tools leave behind
 #
 # Each makes a .venv with what it needs first; PYTHON=python3.12 chooses the interpreter.
@@ -58,6 +58,9 @@ parameters: $(VENV)/demo.stamp
 	{ sed '/^<!-- python3 -m mafs_ros.parameters markdown/q' docs/parameters.md; \
 	$(PY) -m mafs_ros.parameters markdown; echo '<!-- end -->'; } > parameters.tmp
 	mv parameters.tmp docs/parameters.md
+	{ sed '/^<!-- python3 -m mafs_ros.base.faults/q' docs/faults.md; \
+	$(PY) -m mafs_ros.base.faults; echo '<!-- end -->'; } > parameters.tmp
+	mv parameters.tmp docs/faults.md
 
 clean:
 	rm -rf $(VENV) $(TRT_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -10,11 +10,13 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.output_topics import IMAGES, LABEL_INFO, private
 from mafs_ros.node.calibrations import Calibrations, known_to
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.depth import DepthInput
-from mafs_ros.node.diagnostics import OK, Status, statuses
+from mafs_ros.node.diagnostics import Status, statuses
+from mafs_ros.node.fault_record import FaultRecord
 from mafs_ros.node.health import Events, FrameHealth
 from mafs_ros.node.inputs import Inputs, input_topic
 from mafs_ros.node.label_info import LabelInfo, label_info_message
@@ -53,12 +55,15 @@ class CameraPair:
     called by the thread that spins; the worker uses what is in `session` and `activity`.
     """
 
-    def __init__(self, node: Node, values: dict[str, Any]) -> None:
-        """values: of the parameters of the pair. Raises OSError or ValueError for topics that are
-        none and files that cannot be read, so that they are found before weights are loaded."""
+    def __init__(self, node: Node, values: dict[str, Any], faults: FaultRecord) -> None:
+        """values: of the parameters of the pair; faults: of the node.
+
+        Raises OSError or ValueError for topics that are none and files that cannot be read, so
+        that they are found before weights are loaded.
+        """
         for camera in CAMERAS:
             input_topic(node, values, camera)
-        self.warnings = Warnings(node)
+        self.warnings = Warnings(node, faults)
         self.session: Session | None = None
         self.activity: Activity | None = None
         self._node, self._values = node, values
@@ -104,7 +109,7 @@ class CameraPair:
             thermal_time_offset_s=values["thermal_time_offset_s"],
             pair_by=values["pair_by"],
         )
-        watch = RegistrationWatch(self._node.get_logger(), values["registration_warn_px"])
+        watch = RegistrationWatch(self.warnings, values["registration_warn_px"])
         depth = None
         if values["depth_topic"]:
             depth = DepthInput(
@@ -195,15 +200,20 @@ class CameraPair:
         found = statuses(session, activity, now, stale_s, fault)
         found.append(registration_status(session, activity.depth, now, stale_s))
         for status in found:
-            if status.name == "pairing" and status.level != OK:
-                cause = re.sub(r"[\d.]", "", status.message)  # another cause is said at once
-                self.warnings.warn(cause, status.message)
+            if status.fault is not None:
+                self._note(status.fault, status.message)
             elif status.name == "pairing" and fault is not None and not activity.doubt_said:
                 activity.doubt_said = True  # may be right: pairs come
-                self.warnings.warn("stamps", f"please check the stamps: {fault}")
-            elif status.name == "alignment" and status.level != OK:
-                self.warnings.warn("alignment", status.message)
+                self.warnings.warn_once(Fault.STAMPS_DOUBTED, f"please check the stamps: {fault}")
         return found
+
+    def _note(self, fault: Fault, text: str) -> None:
+        """Keep the fault of a status, and say those that are said nowhere else."""
+        if fault in (Fault.NO_PAIR, Fault.STAMPS, Fault.ALIGNMENT, Fault.DEPTH_SILENT):
+            cause = re.sub(r"[\d.]", "", text)  # another cause is said at once
+            self.warnings.warn(fault, text, cause)
+        else:
+            self.warnings.faults.add(fault, text)
 
     @property
     def _configured(self) -> Session:

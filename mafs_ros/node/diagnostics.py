@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.stamps import FOREIGN_CLOCK_S
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.health import WINDOW_S, Events, FrameHealth
@@ -29,6 +30,7 @@ class Status:
     level: int
     message: str
     values: dict[str, Any]
+    fault: Fault | None = None  # where the level is not OK
 
 
 def statuses(
@@ -93,11 +95,12 @@ def idle_reason(activity: Activity, now: float, stale_s: float) -> str:
 def camera_status(camera: CameraHealth, now: float, stale_s: float) -> Status:
     """ERROR for a silent camera, WARN for bad images in the last WINDOW_S seconds."""
     rate = camera.arrivals.rate_hz(now)
-    level, message = OK, f"{rate:.1f} Hz"
+    level, message, fault = OK, f"{rate:.1f} Hz", None
     if (bad := camera.bad_arrivals.count(now)) > 0:
-        level, message = WARN, f"{bad} bad images in {WINDOW_S:.0f} s: {camera.bad_reason}"
+        level, fault = WARN, Fault.CAMERA_IMAGE
+        message = f"{bad} bad images in {WINDOW_S:.0f} s: {camera.bad_reason}"
     if camera.silent_s(now) >= stale_s:
-        level, message = ERROR, silence(camera, now)
+        level, message, fault = ERROR, silence(camera, now), Fault.CAMERA_SILENT
     newest = camera.arrivals.newest
     return Status(
         f"{camera.name} camera",
@@ -112,6 +115,7 @@ def camera_status(camera: CameraHealth, now: float, stale_s: float) -> Status:
             "lost_by_middleware": camera.lost,
             "last_message_s_ago": "none yet" if newest is None else number(now - newest),
         },
+        fault,
     )
 
 
@@ -136,13 +140,13 @@ def pairing_status(
     counters: those of the pairing; pairs: the times of its pairs; slop_s, pair_by: its own;
     fault: what is wrong with the stamps.
     """
-    level, message = OK, f"{pairs.rate_hz(now):.1f} pairs/s"
+    level, message, found = OK, f"{pairs.rate_hz(now):.1f} pairs/s", None
     unpaired_s = now - (rgb.since if pairs.newest is None else pairs.newest)
     both_send = max(rgb.silent_s(now), thermal.silent_s(now)) < stale_s
     if fault is not None and (not fault.in_doubt or (fault.queue_short and unpaired_s >= 1)):
-        level, message = WARN, str(fault)
+        level, message, found = WARN, str(fault), Fault.STAMPS
     if unpaired_s >= stale_s and both_send:
-        level = WARN
+        level, found = WARN, Fault.STAMPS if fault else Fault.NO_PAIR
         message = f"no pair for {unpaired_s:.0f} s: {unpaired(rgb, thermal, slop_s, pair_by)}" + (
             f"; {fault}" if fault else " (see slop_s and thermal_time_offset_s)"
         )
@@ -155,7 +159,7 @@ def pairing_status(
     }
     for camera, of_camera in (("rgb", counters.rgb), ("thermal", counters.thermal)):
         values.update({f"{camera}_{cause}": count for cause, count in asdict(of_camera).items()})
-    return Status("pairing", level, message, values)
+    return Status("pairing", level, message, values, found)
 
 
 def unpaired(rgb: CameraHealth, thermal: CameraHealth, slop_s: float, pair_by: str) -> str:
@@ -180,13 +184,14 @@ def perception_status(
     + not_registered + replaced_while_busy + discarded.
     """
     rate = frames.publications.rate_hz(now)
-    level, message = OK, f"{rate:.1f} frames/s"
+    level, message, fault = OK, f"{rate:.1f} frames/s", None
     if idle:
-        level, message = WARN, f"{message}: {idle}"
+        level, message, fault = WARN, f"{message}: {idle}", Fault.NO_FRAME
     elif not frames.subscribed:
         message += ": nobody subscribes to the outputs"
     if (failed := frames.failures.count(now)) > 0:
         level = WARN if frames.publications.count(now) else ERROR
+        fault = Fault.FRAME_FAILED
         message = f"{failed} frames failed in {WINDOW_S:.0f} s: {frames.failure}"
     # In this order: what the worker does meanwhile only adds to what is in progress.
     done, pairs = frames.counts(), mailbox.counters
@@ -207,7 +212,7 @@ def perception_status(
         values[f"{name}_ms_median"] = number(samples.median)
         values[f"{name}_ms_p95"] = number(samples.p95)
     values["image_warnings"] = "; ".join(tuple(frames.remarks)) or "none"
-    return Status("perception", level, message, {**values, **facts})
+    return Status("perception", level, message, {**values, **facts}, fault)
 
 
 def age_text(age_ms: float | None) -> str:
@@ -229,6 +234,7 @@ def diagnostic_array(node: str, statuses: list[Status], stamp: Any) -> Diagnosti
     array = DiagnosticArray()
     array.header.stamp = stamp
     for status in statuses:
+        code = status.fault.code if status.fault else "none"
         array.status.append(
             DiagnosticStatus(
                 level=bytes([status.level]),
@@ -236,7 +242,8 @@ def diagnostic_array(node: str, statuses: list[Status], stamp: Any) -> Diagnosti
                 message=status.message,
                 hardware_id="mafs_ros",
                 values=[
-                    KeyValue(key=key, value=str(value)) for key, value in status.values.items()
+                    KeyValue(key=key, value=str(value))
+                    for key, value in {**status.values, "fault": code}.items()
                 ],
             )
         )

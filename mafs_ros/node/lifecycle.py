@@ -18,11 +18,14 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine.while_compiling import WhileCompiling
+from mafs_ros.node.bond import ManagerBond, check_bond
 from mafs_ros.node.camera_pair import CameraPair
 from mafs_ros.node.declare import declare_parameters, parameter_values
 from mafs_ros.node.diagnostics import OK, Status, diagnostic_array
+from mafs_ros.node.fault_record import FaultRecord
 from mafs_ros.node.state import Network
 from mafs_ros.node.transitions import attempt, refuse_impossible_transitions
 from mafs_ros.node.warnings import Warnings
@@ -37,16 +40,17 @@ class MafsNode(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("mafs", automatically_declare_parameters_from_overrides=True)
-        self._warnings = Warnings(self)
+        self._warnings = Warnings(self, FaultRecord())
         self._engine: WhileCompiling | None = None
         self._pairs: list[CameraPair] = []  # from configure to cleanup
         self._turns = Turns(0)
         self._worker: Worker | None = None  # from activate to deactivate
+        self._bond: ManagerBond | None = None  # likewise, with the parameter
         for unknown in declare_parameters(self):
-            self.get_logger().warning(unknown)
+            self._warnings.warn_once(Fault.UNKNOWN_PARAMETER, unknown)
         check_together(parameter_values(self))
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        refuse_impossible_transitions(self)
+        refuse_impossible_transitions(self, self._warnings)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: with use_sim_time a paused or looping bag would stop a ROS timer.
         self.create_timer(1.0, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -82,30 +86,32 @@ class MafsNode(LifecycleNode):
         self.stop()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "configure", self._configure, undo=self._clean_up)
+        return attempt(self._warnings, "configure", self._configure, undo=self._clean_up)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "activate", self._activate, undo=self._deactivate)
+        return attempt(self._warnings, "activate", self._activate, undo=self._deactivate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "deactivate", self._deactivate)
+        return attempt(self._warnings, "deactivate", self._deactivate)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "clean up", self._clean_up)
+        return attempt(self._warnings, "clean up", self._clean_up)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "shut down", self.stop)
+        return attempt(self._warnings, "shut down", self.stop)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "recover", self.stop)
+        return attempt(self._warnings, "recover", self.stop)
 
-    def warn(self, kind: str, text: str) -> None:
-        """A warning, at most one of a kind in a few seconds."""
-        self._warnings.warn(kind, text)
+    @property
+    def warnings(self) -> Warnings:
+        """What the node says of faults that are of no pair of cameras."""
+        return self._warnings
 
     def _configure(self) -> None:
         values = parameter_values(self)
-        self._pairs = [CameraPair(self, values)]
+        check_bond(values)
+        self._pairs = [CameraPair(self, values, self._warnings.faults)]
         weights = Path(values["weights"]).expanduser() if values["weights"] else default_weights()
         engine, table = engine_from(
             values, weights, cache_dir_of(values), say=self.get_logger().info
@@ -128,12 +134,17 @@ class MafsNode(LifecycleNode):
         self._turns = Turns(len(self._pairs))
         for pair, mailbox in zip(self._pairs, self._turns.mailboxes, strict=True):
             pair.activate(mailbox)
-        self._worker = Worker(self._pairs, self._turns, self.get_logger(), self.get_clock())
+        self._worker = Worker(self._pairs, self._turns, self.get_clock())
         self._worker.start()
         for pair in self._pairs:
             pair.subscribe()
+        if self.get_parameter("bond").value:
+            self._bond = ManagerBond(self, self._warnings)
 
     def _deactivate(self) -> None:
+        bond, self._bond = self._bond, None
+        if bond is not None:
+            bond.close()
         worker, self._worker = self._worker, None
         if worker is not None:
             self.get_logger().info("stopping")
@@ -178,10 +189,11 @@ class MafsNode(LifecycleNode):
                 )
             )
         except Exception as error:  # must not end the node
-            self.warn("health", f"no diagnostics: {one_line(error)}")
+            self._warnings.warn(Fault.DIAGNOSTICS, f"no diagnostics: {one_line(error)}")
 
     def _statuses(self, now: float) -> list[Status]:
         if not self.active:
             state = "inactive" if self._pairs else "unconfigured"
-            return [Status("perception", OK, state, {})]
-        return [status for pair in self._pairs for status in pair.statuses(now)]
+            return [Status("perception", OK, state, {}), self._warnings.faults.status(now)]
+        found = [status for pair in self._pairs for status in pair.statuses(now)]
+        return [*found, self._warnings.faults.status(now)]

@@ -10,6 +10,7 @@ import numpy as np
 from rclpy.clock import Clock
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
 from mafs_ros.images.messages.encode import serialised_image
 from mafs_ros.images.messages.pixels import ImageError
@@ -30,11 +31,9 @@ class Worker(threading.Thread):
     frame ends it: that frame is logged, counted and skipped.
     """
 
-    def __init__(
-        self, pairs: Sequence[CameraPair], turns: Turns, logger: Any, clock: Clock
-    ) -> None:
+    def __init__(self, pairs: Sequence[CameraPair], turns: Turns, clock: Clock) -> None:
         super().__init__(name=WORKER)
-        self._frame_makers = [FrameMaker(pair, logger, clock) for pair in pairs]
+        self._frame_makers = [FrameMaker(pair, clock) for pair in pairs]
         self._turns = turns
 
     def run(self) -> None:
@@ -46,14 +45,14 @@ class Worker(threading.Thread):
 class FrameMaker:
     """Makes frames of the images of one active pair of cameras, and publishes them."""
 
-    def __init__(self, pair: CameraPair, logger: Any, clock: Clock) -> None:
+    def __init__(self, pair: CameraPair, clock: Clock) -> None:
         session, activity = pair.session, pair.activity
         assert session is not None and activity is not None  # noqa: S101 (active)
         self._session = session
         self._frames, self._pairing = activity.frames, activity.pairing
         self._rgb, self._thermal, self._depth = activity.rgb, activity.thermal, activity.depth
         self._registration_watch = activity.registration_watch
-        self._warnings, self._logger, self._clock = pair.warnings, logger, clock
+        self._warnings, self._clock = pair.warnings, clock
 
     def make(self, rgb: Arrival, thermal: Arrival) -> None:
         """Perceive and publish; whatever that raises is said, and the frame skipped."""
@@ -62,9 +61,10 @@ class FrameMaker:
         except Exception as error:
             self._frames.fail(time.monotonic(), one_line(error))
             self._warnings.warn(
-                "frame", f"frame skipped ({self._frames.failed} so far): {one_line(error)}"
+                Fault.FRAME_FAILED,
+                f"frame skipped ({self._frames.failed} so far): {one_line(error)}",
             )
-            self._logger.debug(traceback.format_exc())
+            self._warnings.debug(traceback.format_exc())
 
     def _process(self, rgb: Arrival, thermal: Arrival) -> None:
         wanted = {
@@ -92,7 +92,7 @@ class FrameMaker:
         perceived = self._session.perception(rgb_image, thermal_image, taken, depth)
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
-            self._logger.warning(remark)
+            self._warnings.warn_once(remark.fault, remark)
             self._frames.remarks.append(remark)
         if "fused" in wanted:
             wanted["fused"].publish(serialised_image(perceived.fused, "rgb8", rgb.header))

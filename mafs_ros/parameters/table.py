@@ -337,5 +337,11 @@ PARAMETERS: tuple[Parameter, ...] = (
         "code 1. false: wait for lifecycle transitions.",
         read_only=True,
     ),
+    Parameter(
+        "bond",
+        False,
+        "Have a bond with Nav2's lifecycle manager while active, by which each notices that the "
+        "other has died. Needs bondpy.",
+    ),
 )
 TABLE = {parameter.name: parameter for parameter in PARAMETERS}

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.remarks import Remarks
 
 Borders = tuple[int, int, int, int]  # lines at the top, bottom, left and right
@@ -137,11 +138,12 @@ class MeasuredPixels:
                 self._found = found
                 share = np.mean(self._sample(thermal) == value)
                 self._remarks.add(
-                    f"value {value:g}" if named else "value",
+                    Fault.THERMAL_PIXELS,
                     f"thermal image: {100 * share:.1f} % of its pixels are exactly {value:g}, "
                     f"apart from all others ({others[0]:g} to {others[-1]:g}), and taken for no "
                     "measurement: they are left out of the thermal range; if they are one, set "
                     "thermal_invalid_values (mafs fuse: --thermal-invalid-values) to none",
+                    f"value {value:g}" if named else "value",
                 )
                 return True
         return False
@@ -160,11 +162,12 @@ class MeasuredPixels:
                 borders[side] = count
                 self._borders = (borders[0], borders[1], borders[2], borders[3])
                 self._remarks.add(
-                    name,
+                    Fault.THERMAL_PIXELS,
                     f"thermal image: {count} {name}{'s' * (count > 1)} of {thermal.shape[1]}x"
                     f"{thermal.shape[0]} pixels hold no picture (telemetry, or mixed with a "
                     "border) and are left out of the thermal range; switch telemetry off in the "
                     "camera or crop it: it also shifts the picture",
+                    name,
                 )
                 return True
         return False

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mafs_ros.base.remarks import Remark
+
 if TYPE_CHECKING:
     from mafs_ros.engine import Engine
 
@@ -29,7 +31,7 @@ class Perceived:
     labels: Image
     thermal: Image
     timings_ms: dict[str, float]
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 class Perception:
@@ -94,6 +96,6 @@ class Perception:
         return Perceived(fused[0], labels[0], registered, timings_ms, remarks)
 
 
-def _remarks(part: Any) -> tuple[str, ...]:
+def _remarks(part: Any) -> tuple[Remark, ...]:
     """The new remarks of a scaler or registration; another function has none."""
     return part.remarks.take() if hasattr(part, "remarks") else ()
