@@ -40,9 +40,12 @@ demo: $(VENV)/demo.stamp
 demo-rig: $(VENV)/demo.stamp
 	@$(PY) -m mafs_ros.demo.rig
 
+# A file is not split between the processes, since its tests share what takes long to make. Both runs
+# share a home, so that no network is converted twice; the second reads only files with tests for it.
 test: lint
-	$(PY) -m pytest -n 2 --dist worksteal -m "not alone"
-	$(PY) -m pytest -m alone
+	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT INT TERM && export MAFS_TEST_HOME="$$home" && \
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" && \
+	$(PY) -m pytest -m alone $$(grep -rl --include='test_*.py' 'pytest.mark.alone' test)
 
 lint: $(VENV)/test.stamp
 	$(PY) -m ruff check

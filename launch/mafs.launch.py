@@ -135,7 +135,7 @@ def rviz(context: LaunchContext) -> Node:
     root = argument(context, "namespace").strip("/")
     root = f"/{root}" if root else ""
     rgb = argument(context, "rgb_topic") or "rgb/image"
-    outputs = ("/mafs/fused/image", "/mafs/segmentation/overlay")
+    outputs = ("/mafs/fused/image", "/mafs/segmentation/overlay", "/mafs/segmentation/confidence")
     return Node(
         package="rviz2",
         executable="rviz2",

@@ -36,6 +36,19 @@ DOMAINS = range(1, 100)
 _first_domain = itertools.count(os.getpid(), 7)
 
 
+# Files or folders that take longest: first, so that no worker is left with one at the end.
+LONGEST = ("demo/test_demo.py", "node", "training", "engine", "commands", "cameras", "demo")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(ROOT / "test").as_posix()
+        fitting = (n for n, start in enumerate(LONGEST) if path.startswith(start))
+        return next(fitting, len(LONGEST))
+
+    items.sort(key=place)
+
+
 def _lock_domain(domain: int | str, wait: bool = False) -> IO[str] | None:
     """Holds a domain for this process, among all test runs of the machine; None if it is held."""
     folder = Path(tempfile.gettempdir()) / f"mafs_ros_domains.{os.getuid()}"
@@ -87,12 +100,16 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A home of the test run: a graph in ~/.cache/mafs_ros is converted once for all tests."""
+    """A home of the test run: a graph in ~/.cache/mafs_ros is converted once for all tests.
+
+    $MAFS_TEST_HOME, where several runs share one, as those of `make test` do.
+    """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all workers
-    (folder / "home").mkdir(exist_ok=True)
+    home = Path(os.environ.get("MAFS_TEST_HOME", folder / "home"))
+    home.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder / "home"))
+        patch.setenv("HOME", str(home))
         patch.delenv("XDG_CACHE_HOME", raising=False)
         yield

@@ -128,8 +128,7 @@ def registration_lines(rgb: tuple[int, int], thermal: tuple[int, int]) -> list[s
     """A line where the shapes (height, width) say that the cameras need a registration."""
     registration = Registration(None)
     registration(np.zeros(thermal, np.uint8), rgb)
-    advice = "`mafs calibrate` measures it from this bag"
-    return [f"warning: {remark}; {advice}" for remark in registration.remarks.take()]
+    return [f"warning: {remark}" for remark in registration.remarks.take()]
 
 
 def heading(fitted: Fit, troubled: bool) -> str:

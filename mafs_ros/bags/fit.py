@@ -53,6 +53,11 @@ class Fit:
                 found[name] = getattr(self, name)
         return found
 
+    @property
+    def options(self) -> str:
+        """The same as options of `mafs replay`."""
+        return " ".join(f"-p {name}:={value}" for name, value in self.parameters.items())
+
 
 def nearest_offsets_ms(rgb: Stamps, thermal: Stamps) -> NDArray[np.float64]:
     """Thermal minus RGB stamp, in ms, of the thermal image nearest to each RGB image."""

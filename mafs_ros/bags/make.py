@@ -14,11 +14,17 @@ def write_shots(writer, shots: list[tuple[int, str, Path]]) -> None:
     """Append (stamp in ns, camera, image file) one after the other."""
     from tqdm import tqdm
 
-    from mafs_ros.images.files.read import read_labels, read_rgb, read_thermal
+    from mafs_ros.images.files.read import (
+        read_fourth_channel,
+        read_labels,
+        read_rgb,
+        read_thermal,
+    )
 
     readers = {
         "rgb": (RGB_TOPIC, read_rgb, "rgb_camera"),
         "thermal": (THERMAL_TOPIC, read_thermal, "thermal_camera"),
+        "fourth channel": (THERMAL_TOPIC, read_fourth_channel, "thermal_camera"),
         "labels": (LABELS_TOPIC, read_labels, "rgb_camera"),
     }
     for stamp, camera, path in tqdm(shots, unit="image", disable=None):

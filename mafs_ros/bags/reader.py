@@ -152,7 +152,7 @@ class Bag:
 
     def _unreadable(self, error: Exception) -> str:
         reason = one_line(error).rstrip(".")
-        by_metadata = isinstance(error, ReaderError) and self.path.is_dir()
+        by_metadata = isinstance(error, (ReaderError, UnicodeDecodeError)) and self.path.is_dir()
         if by_metadata and (trouble := metadata_trouble(self.path, reason)):
             return f"{self.path}: cannot be read: {trouble}"
         return (

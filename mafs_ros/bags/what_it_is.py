@@ -15,7 +15,14 @@ MAGIC = {  # first bytes -> what they are of
     b"\x89MCAP0\r\n": "an mcap file",
     b"SQLite format 3\0": "an SQLite file",
     b"version https://git-lfs": "a Git LFS pointer",
-    b"\x28\xb5\x2f\xfd": "a file packed with zstd",
+}
+PACKED = {  # first bytes -> the command that unpacks it
+    b"\x28\xb5\x2f\xfd": "zstd -d",
+    b"PK\x03\x04": "unzip",
+    b"\x1f\x8b": "gunzip",
+    b"BZh": "bunzip2",
+    b"\xfd7zXZ\0": "unxz",
+    b"7z\xbc\xaf\x27\x1c": "7z x",
 }
 STORAGES = {".mcap": "an mcap file", ".db3": "an SQLite file"}
 RECORD_ANEW = (
@@ -47,6 +54,8 @@ def foreign(path: Path) -> str:
             return f"{file}: is a Git LFS pointer, not the file itself: `git lfs pull` fetches it"
         if kind == "an mcap file" and (messages := _messages(file)):
             return f"{file}: holds {messages}, expected those of ROS 2 (cdr): {RECORD_ANEW}"
+        if file.suffix != ".zstd" and (command := _unpacking(file)):
+            return f"{file}: is packed: unpack it (`{command} {file}`) and give what comes out"
     if path.is_file() and not path.name.endswith(STORAGE_SUFFIXES):
         what = f"is {_kind(path)}" if _kind(path) else "is not a bag"
         return f"{path}: {what}, expected a rosbag2 folder, .mcap or .db3 file"
@@ -103,7 +112,9 @@ def metadata_trouble(path: Path, reason: str) -> str:
         return f"metadata.yaml has a {reason.removesuffix('; please report issue')}; {again}"
     if "Serialization format" in reason or "Compression format" in reason:
         return f"{reason}, expected cdr, and zstd where it is packed: {RECORD_ANEW}"
-    if "YAML" in reason or "metadata" in reason:
+    if read_text(path / "metadata.yaml").startswith("version https://git-lfs"):
+        return "metadata.yaml is a Git LFS pointer, not the file itself: `git lfs pull` fetches it"
+    if "YAML" in reason or "metadata" in reason or "codec can't decode" in reason:
         return f"metadata.yaml is damaged; {again}"
     return ""
 
@@ -120,6 +131,14 @@ def _kind(file: Path) -> str:
     with open(file, "rb") as opened:
         start = opened.read(32)
     return next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), "")
+
+
+def _unpacking(file: Path) -> str:
+    """The command that unpacks a file; '' for one that is not packed."""
+    with open(file, "rb") as opened:
+        start = opened.read(8)
+    command = next((command for magic, command in PACKED.items() if start.startswith(magic)), "")
+    return "tar xf" if command and {".tar", ".tgz"} & set(file.suffixes) else command
 
 
 def _folder(path: Path) -> str:

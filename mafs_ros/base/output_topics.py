@@ -5,6 +5,7 @@ IMAGES = {
     "labels": "segmentation/labels",
     "overlay": "segmentation/overlay",
 }
+CONFIDENCE = "segmentation/confidence"
 LABEL_INFO = "segmentation/label_info"
 
 

@@ -19,7 +19,7 @@ from mafs_ros.bags.reader import Bag
 from mafs_ros.bags.rig_messages import depth_image
 from mafs_ros.cameras.simulated import misalign
 from mafs_ros.images.files.folders import pair_folders
-from mafs_ros.images.files.read import read_rgb, read_thermal
+from mafs_ros.images.files.read import read_fourth_channel, read_pair, read_rgb, read_thermal
 from mafs_ros.images.files.stamps import read_stamps
 from mafs_ros.images.messages.encode import serialised_image
 from mafs_ros.images.messages.encodings import IMAGE_ENCODINGS
@@ -112,7 +112,7 @@ def folder_shots(values: dict[str, Any]) -> Iterator[Shot]:
 
     def images(number: float) -> dict[str, np.ndarray]:
         _, rgb, thermal = pairs[int(number) % len(pairs)]
-        return {"rgb": read_rgb(rgb), "thermal": read_thermal(thermal)}
+        return dict(zip(("rgb", "thermal"), read_pair(rgb, thermal), strict=True))
 
     if not values["stamps_file"]:
         frames = values["frames"] or (None if values["loop"] else len(pairs))
@@ -133,7 +133,8 @@ def stamped_shots(
     )
     for stamp, camera, index in order:
         _, rgb, thermal = pairs[index]
-        image = read_rgb(rgb) if camera == "rgb" else read_thermal(thermal)
+        read = read_fourth_channel if rgb == thermal else read_thermal
+        image = read_rgb(rgb) if camera == "rgb" else read(thermal)
         yield Shot(
             camera,
             round((stamp - order[0][0]) / values["speed"]),

@@ -203,7 +203,10 @@ def run_make(args: argparse.Namespace) -> int:
     stamps = read_stamps(args.stamps, names) if args.stamps else even_stamps(args.fps, len(names))
     shots = []
     for (name, rgb, thermal), (rgb_stamp, thermal_stamp) in zip(pairs, stamps, strict=True):
-        shots += [(rgb_stamp, "rgb", rgb), (thermal_stamp, "thermal", thermal)]
+        shots += [
+            (rgb_stamp, "rgb", rgb),
+            (thermal_stamp, "fourth channel" if rgb == thermal else "thermal", thermal),
+        ]
         if name in labels:
             shots.append((rgb_stamp, "labels", labels[name]))
     shots.sort(key=lambda shot: shot[0])  # stable: rgb, thermal, labels of one stamp

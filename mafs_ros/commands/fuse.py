@@ -188,7 +188,7 @@ def fuse_pairs(
     """
     from tqdm import tqdm
 
-    from mafs_ros.images.files.read import read_rgb, read_thermal
+    from mafs_ros.images.files.read import read_pair
     from mafs_ros.images.files.write import write_png
     from mafs_ros.perception.alignment.hint import RegistrationHint
     from mafs_ros.perception.overlay import overlay
@@ -198,8 +198,8 @@ def fuse_pairs(
     hint = RegistrationHint()
     for name, rgb_file, thermal_file in tqdm(pairs, unit="pair", disable=None):
         try:
-            rgb = read_rgb(rgb_file)
-            result = perception(rgb, read_thermal(thermal_file), 0.0)
+            rgb, thermal = read_pair(rgb_file, thermal_file)
+            result = perception(rgb, thermal, 0.0)
         except (OSError, ValueError, RuntimeError) as error:
             tqdm.write(f"mafs fuse: skipped {name}: {one_line(error)}", file=sys.stderr)
             skipped += 1

@@ -108,7 +108,8 @@ def weights(path: Path, info: ModelInfo) -> dict[str, str]:
         "preset": info.preset,
         "classes": describe_classes(info.class_table),
     }
-    for section, facts in (("training", info.training), ("scores", info.scores)):
+    sections = {"training": info.training, "scores": info.scores, "confidence": info.confidence}
+    for section, facts in sections.items():
         for name, value in facts.items():
             rows[f"{section} {name}"] = value if isinstance(value, str) else json.dumps(value)
     rows["licence"] = info.licence or "not stated"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 import time
 from pathlib import Path
 
-from mafs_ros.bags.reader import Bag
+from mafs_ros.bags.fit import DEFAULT_SLOP_S, Fit, fit
+from mafs_ros.bags.reader import Bag, ImageTopic
+from mafs_ros.bags.times import read_times
 from mafs_ros.bags.topics import choose_topics
 from mafs_ros.images.files.folders import pair_folders
 from mafs_ros.images.files.read import read_rgb
@@ -18,6 +21,7 @@ SIMULATED_FRAMES = 100
 SIMULATED_RATE_HZ = 10.0
 SIMULATED_SIZE = (480, 640)
 SIMULATED_SEED = 4  # a night street whose people the RGB camera hardly sees
+PAIRING_PARAMETERS = {"slop_s", "queue_size", "thermal_time_offset_s", "pair_by"}
 FASTEST_HZ = 50.0  # of recordings; faster, images of neighbouring pairs would overtake each other
 
 
@@ -78,6 +82,7 @@ def bag_source(args: argparse.Namespace) -> Source:
     with Bag(args.bag) as bag:
         rgb, thermal = choose_topics(bag, args.rgb_topic, args.thermal_topic)
         first_rgb = rgb_from_message(next(bag.messages([rgb])).deserialize())
+        check_stamps(bag, (rgb, thermal), args.node_parameters)
         recorded_hz = rgb.count / max(bag.duration_s, 1e-3)
     height, width = first_rgb.shape[:2]
     frames = min(rgb.count, args.frames or rgb.count)
@@ -99,6 +104,42 @@ def bag_source(args: argparse.Namespace) -> Source:
             "thermal_transport": "compressed" if thermal.compressed else "raw",
         },
         compressed={"rgb": rgb.compressed, "thermal": thermal.compressed},
+    )
+
+
+def check_stamps(
+    bag: Bag, topics: tuple[ImageTopic, ImageTopic], node_parameters: list[str]
+) -> None:
+    """Raises ValueError, with what pairs the bag, where the node would not; warns of doubts.
+
+    node_parameters: NAME:=VALUE; with one about pairing the user knows better.
+    """
+    rgb, thermal = topics
+    times, _ = read_times(bag, topics)
+    fitted = fit(times[rgb.name], times[thermal.name], (rgb.name, thermal.name))
+    fault, told = fitted.fault, {text.partition(":=")[0] for text in node_parameters}
+    stops = fault is not None and (not fault.in_doubt or fault.queue_short)
+    if not told & PAIRING_PARAMETERS and (stops or not fitted.default_pairs):
+        raise ValueError(f"bag {bag.path}: {stamps_in_words(fitted, rgb.count, bag)}")
+    if fault is not None:
+        print(f"demo: warning: {fault}", file=sys.stderr)
+
+
+def stamps_in_words(fitted: Fit, images: int, bag: Bag) -> str:
+    """Why the demo would show nothing, and the command that pairs the bag."""
+    if not fitted.counters.paired:
+        return "no two images make a pair: the cameras were not recorded together"
+    text = (
+        fitted.fault.text
+        if fitted.fault
+        else (
+            f"the nearest RGB and thermal stamps are {abs(fitted.nearest_ms).min() / 1e3:.3f} s "
+            f"apart, the node pairs up to {DEFAULT_SLOP_S} s"
+        )
+    )
+    return (
+        f"{text}; the demo takes stamps as they are: `mafs replay {bag.path} --out DIR "
+        f"{fitted.options}` pairs {fitted.counters.paired} of {images}"
     )
 
 

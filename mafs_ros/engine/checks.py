@@ -8,14 +8,17 @@ code that it was made with, and an int8 model for its image size alone.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mafs_ros.base.faults import Fault
+from mafs_ros.base.write import write_bytes
 from mafs_ros.engine.fingerprint import code_hash, file_hash
 
 log = logging.getLogger(__name__)
@@ -85,6 +88,19 @@ def read_checks(weights: Path) -> dict[tuple[int, int], Check]:
             size = int(height), int(width)
             checks[size] = Check(size, int8_file(weights, size), facts)
     return checks
+
+
+@contextlib.contextmanager
+def keep_checks(weights: Path) -> Iterator[None]:
+    """While the description in a model file is rewritten, and no weight of it changes.
+
+    The checks that counted before count afterwards. Raises OSError.
+    """
+    kept = read_checks(weights)
+    yield
+    for size, check in kept.items():
+        facts = {**check.facts, "weights_sha256": file_hash(weights)}
+        write_bytes(check_file(weights, size), (json.dumps(facts, indent=2) + "\n").encode())
 
 
 def _fault(facts: dict[str, Any], weights: Path) -> str:

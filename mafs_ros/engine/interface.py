@@ -17,6 +17,7 @@ class Engine(ABC):
 
     name: backend name. description: one line for people. model_info: what the weights are.
     soon_ready: sizes (height, width) that it takes a second or two to prepare for.
+    gives_confidence: whether it has `with_confidence`.
     One thread at a time may call an engine; another may `prepare` it for another size meanwhile.
     """
 
@@ -24,6 +25,7 @@ class Engine(ABC):
     description: str
     model_info: ModelInfo
     soon_ready: tuple[tuple[int, int], ...] = ()
+    gives_confidence = False
 
     def __call__(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
         """Fuse and segment.
@@ -40,6 +42,28 @@ class Engine(ABC):
     def prepare(self, height: int, width: int) -> None:
         """Compile for images of this size and run once to warm up."""
         self(np.zeros((1, height, width, 3), np.uint8), np.zeros((1, height, width), np.uint8))
+
+    def with_confidence(self, rgb: Image, thermal: Image) -> tuple[Image, Image, Image | None]:
+        """As `__call__`, and how sure the labels are.
+
+        That is uint8 [B, H, W]: 255 times the largest softmax of the pixel's logits, divided by
+        the temperature of the weights. It is a second form of the graph, compiled at the first
+        call or by `prepare_confidence`; None from an engine that has not compiled it yet.
+
+        Raises ValueError as `__call__` does, and from an engine that gives none.
+        """
+        check_images(rgb, thermal)
+        return self.run_with_confidence(rgb, thermal)
+
+    def prepare_confidence(self, height: int, width: int) -> None:
+        """As `prepare`, for `with_confidence`."""
+        self.with_confidence(
+            np.zeros((1, height, width, 3), np.uint8), np.zeros((1, height, width), np.uint8)
+        )
+
+    def run_with_confidence(self, rgb: Image, thermal: Image) -> tuple[Image, Image, Image | None]:
+        """Run on checked images; shapes as in `with_confidence`."""
+        raise ValueError(f"backend {self.name!r} gives no confidence: choose openvino or torch")
 
     @abstractmethod
     def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:

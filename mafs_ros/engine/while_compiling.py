@@ -25,15 +25,18 @@ class WhileCompiling(Engine):
     At a new size a pair is resized to the size of the pair before and its results are resized
     back, while a thread compiles. The first size of all has none before: where it is not ready in
     FIRST_WAIT_S, a size that is soon ready stands in. Batches of one.
+
+    Confidence is None until its form of the graph is compiled for the size, after the size itself.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.name, self.description = engine.name, engine.description
-        self.model_info = engine.model_info
+        self.model_info, self.gives_confidence = engine.model_info, engine.gives_confidence
         self._ready: frozenset[Size] = frozenset()
+        self._confident: frozenset[Size] = frozenset()
         self._last: Size | None = None  # of the pair before
-        self._failed: set[Size] = set()
+        self._failed: set[tuple[Size, bool]] = set()  # and whether with confidence
         self._compiler: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -49,6 +52,18 @@ class WhileCompiling(Engine):
         seconds = time.monotonic() - start
         log.info("engine ready for %dx%d images after %.1f s", width, height, seconds)
 
+    def prepare_confidence(self, height: int, width: int) -> None:
+        """Compile the form that gives confidence for a size, once; says so on the log."""
+        if (height, width) in self._confident:
+            return
+        log.info("preparing the confidence of %dx%d images ...", width, height)
+        start = time.monotonic()
+        self._engine.prepare_confidence(height, width)
+        with self._lock:
+            self._confident |= {(height, width)}
+        seconds = time.monotonic() - start
+        log.info("confidence ready for %dx%d images after %.1f s", width, height, seconds)
+
     def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
         size = rgb.shape[1], rgb.shape[2]
         if not self._ready:
@@ -61,6 +76,16 @@ class WhileCompiling(Engine):
             say_resized(size, other)
         return resized(self._engine, other, rgb, thermal)
 
+    def run_with_confidence(self, rgb: Image, thermal: Image) -> tuple[Image, Image, Image | None]:
+        size = rgb.shape[1], rgb.shape[2]
+        if size in self._confident and size in self._ready:
+            self._last = size
+            return self._engine.with_confidence(rgb, thermal)
+        fused, labels = self.run(rgb, thermal)
+        if size in self._ready:
+            self._compile(size, confidence=True)
+        return fused, labels, None
+
     def close(self) -> None:
         self._engine.close()
 
@@ -72,29 +97,30 @@ class WhileCompiling(Engine):
         if self._ready:
             return
         self.prepare(*stands_in)
-        if stands_in != size and size not in self._failed:
+        if stands_in != size and (size, False) not in self._failed:
             say_resized(size, stands_in)
 
-    def _compile(self, size: Size) -> bool:
+    def _compile(self, size: Size, confidence: bool = False) -> bool:
         """Start to compile for a size, unless that goes on already for one, or has failed."""
         busy = self._compiler is not None and self._compiler.is_alive()
-        if busy or size in self._failed:
+        if busy or (size, confidence) in self._failed:
             return False
         self._compiler = threading.Thread(
-            target=self._prepare, args=size, name=COMPILER, daemon=True
+            target=self._prepare, args=(size, confidence), name=COMPILER, daemon=True
         )
         self._compiler.start()
         return True
 
-    def _prepare(self, height: int, width: int) -> None:
+    def _prepare(self, size: Size, confidence: bool) -> None:
         try:
-            self.prepare(height, width)
+            (self.prepare_confidence if confidence else self.prepare)(*size)
         except Exception as error:
-            self._failed.add((height, width))
+            self._failed.add((size, confidence))
             log.warning(
-                "the engine cannot be prepared for %dx%d images, which stay resized: %s",
-                width,
-                height,
+                "the engine cannot be prepared for %dx%d images, which %s: %s",
+                size[1],
+                size[0],
+                "come without confidence" if confidence else "stay resized",
                 one_line(error),
                 extra=Fault.ENGINE_SIZE.extra,
             )

@@ -20,7 +20,7 @@ from mafs_ros.evaluation.ground_truth import LabelFolder
 from mafs_ros.evaluation.label_mapper import LabelMapper
 from mafs_ros.images.files.data_folders import LOOKS_LIKE, data_pairs, find_drives
 from mafs_ros.images.files.folders import files_of
-from mafs_ros.images.files.read import ImageFileError, read_labels, read_rgb, read_thermal
+from mafs_ros.images.files.read import ImageFileError, read_labels, read_pair
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
 from mafs_ros.parameters.file import read_settings
 from mafs_ros.perception.thermal import ThermalScaler
@@ -91,7 +91,7 @@ def _of_folders(data: Path, count: int, labels: Path | None) -> Found:
     for index in spread(len(files), count):
         name, rgb_file, thermal_file = files[index]
         ids = read_labels(label_files[name]) if labels else None
-        yield name, read_rgb(rgb_file), read_thermal(thermal_file), ids
+        yield name, *read_pair(rgb_file, thermal_file), ids
 
 
 def _of_recording(path: Path, count: int, labels: Path | None, names: tuple[str, str]) -> Found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ class ModelInfo:
     training: data, steps and commands that made the weights.
     scores: measured figures with data and protocol.
     licence: licence note and limits of use.
+    confidence: 'temperature', and how it was measured; empty where it was not.
     """
 
     preset: str
@@ -45,11 +47,17 @@ class ModelInfo:
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
+    confidence: dict[str, Any] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
         """Channels of the logits, background included."""
         return len(self.class_table["classes"])
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before the softmax that confidence is; 1 if not measured."""
+        return float(self.confidence.get("temperature", 1))
 
 
 def save_weights(path: Path | str, network: Mafs, info: ModelInfo) -> None:
@@ -155,9 +163,11 @@ def _parse_info(path: Path, metadata: dict[str, str]) -> ModelInfo:
         if metadata["format"] == "1":
             config = {**FORMAT_1.get(info.preset, {}), **info.config}
             info = dataclasses.replace(info, config=config)
-        classes = info.class_table["classes"]
+        classes, temperature = info.class_table["classes"], info.temperature
     except (TypeError, ValueError, KeyError) as error:
         raise WeightsError(f"{path}: its description is incomplete: {error}") from error
+    if not 0 < temperature < math.inf:
+        raise WeightsError(f"{path}: got confidence temperature {temperature}, expected above 0")
     if not classes:
         raise WeightsError(f"{path}: its class table is empty")
     return info

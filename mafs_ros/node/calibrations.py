@@ -36,17 +36,20 @@ TF_STATIC_QOS = QoSProfile(
 
 def info_topics(node: Node, values: Mapping[str, Any]) -> dict[str, str]:
     """The full names of the CameraInfo topics by camera; raises ParameterError."""
-    topics = {}
-    for camera in CAMERAS:
-        parameter = f"{camera}_camera_info_topic"
-        given = values[parameter] or camera_info_beside(input_topic(node, values, camera))
-        topics[camera] = full_topic(node, parameter, given)
+    topics = {camera: info_topic(node, values, camera) for camera in CAMERAS}
     if topics["rgb"] == topics["thermal"]:
         raise ParameterError(
             f"parameters rgb_camera_info_topic and thermal_camera_info_topic: both are "
             f"{topics['rgb']}, expected the topics of two cameras"
         )
     return topics
+
+
+def info_topic(node: Node, values: Mapping[str, Any], camera: str) -> str:
+    """The full name of a camera's CameraInfo topic; raises ParameterError."""
+    parameter = f"{camera}_camera_info_topic"
+    given = values[parameter] or camera_info_beside(input_topic(node, values, camera))
+    return full_topic(node, parameter, given)
 
 
 def known_to(node: Node, values: Mapping[str, Any]) -> KnownCameras | None:

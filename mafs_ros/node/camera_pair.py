@@ -6,20 +6,17 @@ from functools import partial
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
-from std_msgs.msg import String
 
 from mafs_ros.base.faults import Fault
-from mafs_ros.base.output_topics import IMAGES, LABEL_INFO, private
-from mafs_ros.node.calibrations import Calibrations, known_to
+from mafs_ros.node.calibrations import Calibrations, info_topic, known_to
 from mafs_ros.node.camera_health import CameraHealth
+from mafs_ros.node.confidence import check_confidence
 from mafs_ros.node.depth import DepthInput
 from mafs_ros.node.diagnostics import Status, statuses
 from mafs_ros.node.fault_record import FaultRecord
 from mafs_ros.node.health import Events, FrameHealth
 from mafs_ros.node.inputs import Inputs, input_topic
-from mafs_ros.node.label_info import LabelInfo, label_info_message
+from mafs_ros.node.outputs import Outputs
 from mafs_ros.node.registration_status import registration_status
 from mafs_ros.node.registration_watch import RegistrationWatch
 from mafs_ros.node.stamps import stamp_fault
@@ -32,15 +29,6 @@ from mafs_ros.perception.pairing.policy import Pairing
 from mafs_ros.perception.perception import Perception
 
 CAMERAS = ("rgb", "thermal")
-OUTPUT_QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE
-)
-LATCHED_QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 SCALER_PARAMETERS = tuple(
     name
     for name in TABLE
@@ -72,15 +60,18 @@ class CameraPair:
 
     def configure(self, network: Network) -> None:
         """Make the outputs, and compile for the size of the images where it is given."""
+        check_confidence(network.engine, self._values)
+        perception = Perception(network.engine, self._scaler, self._registration)
+        perception.confidence_threshold = self._values["confidence_threshold"]
         self.session = Session(
-            Perception(network.engine, self._scaler, self._registration),
+            perception,
             network.table,
-            outputs={
-                name: self._node.create_publisher(Image, private(topic), OUTPUT_QOS)
-                for name, topic in IMAGES.items()
-            },
-            label_info=self._node.create_publisher(
-                LabelInfo or String, private(LABEL_INFO), LATCHED_QOS
+            Outputs(
+                self._node,
+                network.table,
+                network.engine.gives_confidence,
+                self._values["jpeg_quality"],
+                info_topic(self._node, self._values, "rgb"),
             ),
             overlay_alpha=self._values["overlay_alpha"],
             facts=network.facts,
@@ -127,21 +118,21 @@ class CameraPair:
         activity.calibrations.open()
         if activity.depth is not None:
             activity.depth.open()
-        session.label_info.publish(label_info_message(session.table))
+        session.outputs.say_threshold(0.0)  # until labels with another come
         activity.inputs = Inputs(
             self._node, values, (activity.rgb, activity.thermal), activity.pairing, self.warnings
         )
         activity.inputs.open()
         self._node.get_logger().info(
             f"active: {activity.rgb.topic} and {activity.thermal.topic} "
-            f"({values['input_reliability']}) to "
-            + ", ".join(publisher.topic_name for publisher in session.outputs.values())
+            f"({values['input_reliability']}) to " + ", ".join(session.outputs.topics)
         )
 
     def unsubscribe(self) -> None:
         """Hear nothing any more."""
         if self.activity is None:
             return
+        self._configured.outputs.camera_info.unsubscribe()
         for subscriptions in (
             self.activity.inputs,
             self.activity.calibrations,
@@ -160,20 +151,24 @@ class CameraPair:
         """Remove the outputs."""
         session, self.session = self.session, None
         if session is not None:
-            for publisher in (*session.outputs.values(), session.label_info):
-                self._node.destroy_publisher(publisher)
+            session.outputs.close()
 
     def apply(self, values: dict[str, Any], changes: dict[str, Any]) -> None:
         """Take over live parameters; the worker sees them at its next frame.
 
-        values: of all parameters of the pair; changes: of those that are set anew.
+        values: of all parameters of the pair; changes: of those that are set anew. Raises
+        ParameterError, and takes nothing over, where the engine cannot do it.
         """
-        self._values = values
         session, activity = self.session, self.activity
+        if session is not None:
+            check_confidence(session.perception.engine, values)
+        self._values = values
         if session is not None:
             if any(name in changes for name in SCALER_PARAMETERS):
                 session.perception.scaler = scaler_from(values)
+            session.perception.confidence_threshold = values["confidence_threshold"]
             session.overlay_alpha = values["overlay_alpha"]
+            session.outputs.jpeg_quality = values["jpeg_quality"]
             if session.known is not None:
                 session.known.set_plane(values["plane_depth_m"])
                 session.perception.registration = session.known.registration
@@ -192,6 +187,7 @@ class CameraPair:
         """
         session, activity = self._configured, self._active
         stale_s = self._values["stale_timeout_s"]
+        session.outputs.camera_info.watch()
         activity.inputs.accept_best_effort()
         activity.inputs.watch(now, stale_s)
         activity.calibrations.watch(now, stale_s)

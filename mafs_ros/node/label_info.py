@@ -13,10 +13,13 @@ except ImportError:
     LabelInfo = None
 
 
-def label_info_message(table: ClassTable) -> Any:
-    """The class table as vision_msgs/LabelInfo, or as JSON where vision_msgs is not installed."""
+def label_info_message(table: ClassTable, threshold: float = 0.0) -> Any:
+    """The class table as vision_msgs/LabelInfo, or as JSON where vision_msgs is not installed.
+
+    threshold: the confidence, 0..1, below which labels are 255; 0 where all pixels have one.
+    """
     if LabelInfo is None:
-        return String(data=json.dumps(table.to_dict()))
-    message = LabelInfo()
+        return String(data=json.dumps({**table.to_dict(), "threshold": threshold}))
+    message = LabelInfo(threshold=threshold)
     message.class_map = [VisionClass(class_id=c.id, class_name=c.name) for c in table.classes]
     return message

@@ -23,6 +23,7 @@ from mafs_ros.base.resources import default_weights
 from mafs_ros.engine.while_compiling import WhileCompiling
 from mafs_ros.node.bond import ManagerBond, check_bond
 from mafs_ros.node.camera_pair import CameraPair
+from mafs_ros.node.confidence import confidence_in_words
 from mafs_ros.node.declare import declare_parameters, parameter_values
 from mafs_ros.node.diagnostics import OK, Status, diagnostic_array
 from mafs_ros.node.fault_record import FaultRecord
@@ -126,6 +127,7 @@ class MafsNode(LifecycleNode):
             "weights": str(weights),
             "preset": preset,
             "classes": " ".join(table.names),
+            "confidence": confidence_in_words(engine),
         }
         for pair in self._pairs:
             pair.configure(Network(self._engine, table, facts))

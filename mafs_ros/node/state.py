@@ -9,6 +9,7 @@ from sensor_msgs.msg import CompressedImage
 from mafs_ros.base.stamps import NS_PER_S, nanoseconds
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.health import Events, FrameHealth
+from mafs_ros.node.outputs import Outputs
 from mafs_ros.perception.classes import ClassTable
 from mafs_ros.perception.pairing.mailbox import Mailbox
 from mafs_ros.perception.pairing.policy import Pairing
@@ -50,8 +51,7 @@ class Session:
 
     perception: Perception
     table: ClassTable
-    outputs: dict[str, Any]  # 'fused', 'labels', 'overlay' -> publisher
-    label_info: Any
+    outputs: Outputs
     overlay_alpha: float
     facts: dict[str, Any]
     registration: str = ""  # in words

@@ -12,7 +12,6 @@ from rclpy.clock import Clock
 from mafs_ros.base.errors import one_line
 from mafs_ros.base.faults import Fault
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
-from mafs_ros.images.messages.encode import serialised_image
 from mafs_ros.images.messages.pixels import ImageError
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.camera_pair import CameraPair
@@ -67,13 +66,9 @@ class FrameMaker:
             self._warnings.debug(traceback.format_exc())
 
     def _process(self, rgb: Arrival, thermal: Arrival) -> None:
-        wanted = {
-            name: publisher
-            for name, publisher in self._session.outputs.items()
-            if publisher.get_subscription_count() > 0
-        }
-        self._frames.subscribed = bool(wanted)
-        if not wanted:
+        wanted = self._session.outputs.wanted()
+        self._frames.subscribed = bool(wanted.names)
+        if not wanted.names:
             self._frames.not_subscribed += 1
             return
         if self._session.perception.registration is None:
@@ -89,24 +84,35 @@ class FrameMaker:
         depth = self._depth.nearest(rgb, self._pairing.pair_by) if self._depth else None
         watch.lap("conversion")
         taken = thermal.at if self._pairing.pair_by == "arrival" else seconds(thermal)
-        perceived = self._session.perception(rgb_image, thermal_image, taken, depth)
+        perception = self._session.perception
+        sure = wanted.confidence(perception.confidence_threshold)
+        perceived = perception(rgb_image, thermal_image, taken, depth, sure)
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
             self._warnings.warn_once(remark.fault, remark)
             self._frames.remarks.append(remark)
-        if "fused" in wanted:
-            wanted["fused"].publish(serialised_image(perceived.fused, "rgb8", rgb.header))
-        if "labels" in wanted:
-            wanted["labels"].publish(serialised_image(perceived.labels, "mono8", rgb.header))
+        images = {"fused": perceived.fused, "labels": perceived.labels}
+        if perceived.confidence is not None:
+            images["confidence"] = perceived.confidence
+        outputs = self._session.outputs
+        if wanted.labels:
+            outputs.say_threshold(perceived.threshold)
+        for name, pixels in images.items():
+            outputs.publish(name, pixels, rgb.header, wanted)
+        outputs.camera_info.publish(rgb.header)
         watch.lap("publishing")
         latency_ms = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
         age_ms = 1000 * (self._clock.now().nanoseconds / 1e9 - seconds(rgb))
-        if "overlay" in wanted:
-            shown = overlay(
+        if "overlay" in wanted.names:
+            images["overlay"] = overlay(
                 perceived.fused, perceived.labels, self._session.table, self._session.overlay_alpha
             )
-            wanted["overlay"].publish(serialised_image(shown, "rgb8", rgb.header))
+            outputs.publish("overlay", images["overlay"], rgb.header, wanted)
             watch.lap("overlay")
+        if wanted.compressed:
+            for name, pixels in images.items():
+                outputs.publish_compressed(name, pixels, rgb.header, wanted)
+            watch.lap("compression")
         self._frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms)
         self._registration_watch.offer(rgb_image, perceived.thermal)
 

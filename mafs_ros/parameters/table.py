@@ -5,57 +5,11 @@ change, the default parameter file `config/mafs.yaml` (`python -m mafs_ros.param
 docs/parameters.md (`python -m mafs_ros.parameters markdown`).
 """
 
-from dataclasses import dataclass
-from typing import Any
-
 from mafs_ros.base.backend_names import ALL_PRECISIONS, BACKENDS
 from mafs_ros.base.stamps import LARGEST_OFFSET_S, LARGEST_QUEUE
+from mafs_ros.parameters.parameter import Parameter, ParameterError, Value
 
-Value = bool | int | float | str | list[float]
-
-
-class ParameterError(ValueError):
-    """A parameter has an impossible value; the message names it and says what is expected."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One row of the table.
-
-    `live`: may be set while the node runs; the others are read when the node is configured.
-    `read_only`: read once, at the start of the process. `numbers`: a string of numbers, where a
-    single one may come without quotes. A default that is a list says how many floats there are,
-    and `low` and `high` hold for each.
-    """
-
-    name: str
-    default: Any  # a Value
-    description: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    live: bool = False
-    read_only: bool = False
-    numbers: bool = False
-
-    @property
-    def type_name(self) -> str:
-        if isinstance(self.default, list):
-            return f"{len(self.default)} floats"
-        return {bool: "bool", int: "integer", float: "float", str: "string"}[type(self.default)]
-
-    @property
-    def expected(self) -> str:
-        """The values allowed, in words: 'a float from 0.0 to 1.0'."""
-        if isinstance(self.default, list):
-            return f"a list of {self.type_name} from {self.low} to {self.high}"
-        article = "an" if self.type_name == "integer" else "a"
-        if self.choices:
-            return "one of " + ", ".join(self.choices)
-        if self.low is not None:
-            return f"{article} {self.type_name} from {self.low} to {self.high}"
-        return f"{article} {self.type_name}"
-
+__all__ = ["PARAMETERS", "TABLE", "Parameter", "ParameterError", "Value"]
 
 CAMERA_TOPIC = "an absolute name, or one relative to the namespace of the node"
 TRANSPORT = (
@@ -223,7 +177,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "rgb_camera_info_topic",
         "",
-        f"camera_info: topic of the RGB camera's CameraInfo. {BESIDE}.",
+        "Topic of the RGB camera's CameraInfo, for registration: camera_info and for what is "
+        f"published beside the outputs. {BESIDE}.",
     ),
     Parameter(
         "thermal_camera_info_topic",
@@ -328,6 +283,24 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Strength of the class colours in the overlay.",
         low=0.0,
         high=1.0,
+        live=True,
+    ),
+    Parameter(
+        "confidence_threshold",
+        0.0,
+        "Confidence below which a label becomes 255 (unlabelled); LabelInfo says so. 0: every "
+        "pixel has a class. Above 0 confidence is computed for labels and overlay.",
+        low=0.0,
+        high=1.0,
+        live=True,
+    ),
+    Parameter(
+        "jpeg_quality",
+        80,
+        "Quality of the JPEG images on fused/image/compressed and "
+        "segmentation/overlay/compressed.",
+        low=1,
+        high=100,
         live=True,
     ),
     Parameter(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 
 from mafs_ros.base.faults import Fault
 from mafs_ros.base.remarks import Remarks
+from mafs_ros.perception.foreign_lines import (
+    FEWEST_LINES,
+    dead_lines,
+    foreign_lines,
+    ring,
+    share_outside,
+)
 
 Borders = tuple[int, int, int, int]  # lines at the top, bottom, left and right
 # Narrowest range that is spread over the grey levels: below it an image is flat and a spread would
@@ -24,10 +31,10 @@ _COLDEST = -99.0  # degrees that a thermal camera can tell
 _MOST = 4  # values that are found in one image, and kept
 _APART = 0.1  # of the others' range: what is nearer costs them less than a tenth of the greys
 _FAR_APART = 8.0  # leaves the others less than 32 grey levels
-_LINES = 4  # telemetry has at most 3 rows (Lepton 2), 2 (Lepton 3) or 1 (Boson, Tau)
-_MARGIN = 2  # pixels at the border of an image with invalid values: mixed with what lies outside
-_FEWEST_LINES = 32  # of an image that has telemetry or a margin
-_ROUGH = 8.0  # times the step from pixel to pixel in the picture
+_MARGIN = 4  # pixels beside invalid ones that interpolation mixed with them: Lanczos takes 8 taps
+_SLIVER = 3  # pixels that a border without any whole pixel of its own reaches at most
+_BESIDE = 0.25  # of the picture's range: what lies farther outside may be mixed with a border
+_RING_SHARE = 0.1  # of the outermost pixels that are then mixed
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
@@ -48,9 +55,14 @@ class MeasuredPixels:
     4. Rows or columns at a side are none where most of their values lie outside the picture's (10
        to 90 %) by more than twice its range, and differ from pixel to pixel 8 times more than the
        picture's: telemetry, up to 4 lines; or it is one line alone: mixed with a border.
-    Within 2 pixels of an invalid value, and of the border of an image that has one, lie mixtures
+    5. The outermost pixels are none where a tenth of them lie outside the picture's values, and 3
+       pixels farther in a third as many: an image turned by so little that no pixel is 0.
+    6. Rows or columns inside are none where two thirds of their values lie outside the picture's
+       by more than twice its range, and at most 3 pixels are so side by side: dead or dropped
+       lines. They are sought in each image anew.
+    Within 4 pixels of an invalid value, and of the border of an image that has one, lie mixtures
     of it and the picture (interpolation): they are left out too, unless that would leave out more
-    than half. What 3 and 4 found once stays left out.
+    than half. What 3 to 5 found once stays left out.
 
     invalid_values: 'auto'; 'none': every finite pixel is a measurement; or numbers apart by
         spaces or commas ('0 -10000'), left out besides what is found. Raises ValueError.
@@ -71,6 +83,8 @@ class MeasuredPixels:
         """Forget what was found: the next image is of another camera, or a still."""
         self._found: list[float] = []
         self._borders: Borders = (0, 0, 0, 0)
+        self._mixed = False  # by rule 5
+        self._dead: NDArray[np.bool_] | None = None  # by rule 6, of the sample of this image
         self._shape: tuple[int, ...] = ()
 
     def __call__(self, thermal: NDArray[Any]) -> NDArray[Any]:
@@ -79,7 +93,8 @@ class MeasuredPixels:
         Raises ValueError where no pixel is a measurement by rules 1 and 2.
         """
         if thermal.shape != self._shape:
-            self._shape, self._borders = thermal.shape, (0, 0, 0, 0)
+            self._shape, self._borders, self._mixed = thermal.shape, (0, 0, 0, 0), False
+        self._dead = None
         ordered = self._ordered(thermal, self._found)
         if not ordered.size:  # of what was found there is nothing else today
             ordered = self._ordered(thermal, [])
@@ -90,31 +105,41 @@ class MeasuredPixels:
                 "camera starting, or its lens covered?"
             )
         for _ in range(_MOST + 4 if self._detects else 0):
-            if not (self._find_value(thermal, ordered) or self._find_lines(thermal, ordered)):
+            if not (
+                self._find_value(thermal, ordered)
+                or self._find_lines(thermal, ordered)
+                or self._find_mixed_border(thermal, ordered)
+                or self._find_dead_lines(thermal, ordered)
+            ):
                 break
             ordered = self._ordered(thermal, self._found)
         return ordered
 
     def _ordered(self, thermal: NDArray[Any], found: list[float]) -> NDArray[Any]:
-        sample = self._sample(thermal, margin=_MARGIN if found or self.given else 0)
+        sample = self._sample(thermal)
         kept = np.isfinite(sample) if sample.dtype.kind == "f" else None
+        invalid = np.zeros(sample.shape, bool)
         if found or self.given:
-            invalid = np.zeros(sample.shape, bool)
             for value in (*self.given, *found):
                 invalid |= sample == value
-            if invalid.any():
-                valid = _without_neighbours(invalid, self._step)
-                kept = valid if kept is None else kept & valid
+        if self._mixed or invalid.any():
+            margin = -(-_MARGIN // self._step) if min(thermal.shape) >= FEWEST_LINES else 0
+            valid = _without_neighbours(invalid, self._step, margin)
+            kept = valid if kept is None else kept & valid
+        if self._dead is not None and self._dead.shape == sample.shape:
+            kept = ~self._dead if kept is None else kept & ~self._dead
         values = sample if kept is None else sample[kept]
         # numpy's stable sort of 8 and 16 bit is a radix sort, of a quarter of the time.
         return np.sort(values, axis=None, kind="stable" if values.itemsize <= 2 else None)
 
-    def _sample(self, thermal: NDArray[Any], margin: int = 0) -> NDArray[Any]:
+    def _picture(self, thermal: NDArray[Any]) -> NDArray[Any]:
+        """The image without the lines at its border that are none."""
         height, width = thermal.shape
-        if min(height, width) < _FEWEST_LINES:
-            margin = 0
-        top, bottom, left, right = (lines + margin for lines in self._borders)
-        picture = thermal[top : height - bottom, left : width - right]
+        top, bottom, left, right = self._borders
+        return thermal[top : height - bottom, left : width - right]
+
+    def _sample(self, thermal: NDArray[Any]) -> NDArray[Any]:
+        picture = self._picture(thermal)
         self._step = max(1, math.ceil(math.sqrt(picture.size / _SAMPLES)))
         return picture[:: self._step, :: self._step]
 
@@ -150,13 +175,12 @@ class MeasuredPixels:
 
     def _find_lines(self, thermal: NDArray[Any], ordered: NDArray[Any]) -> bool:
         """Whether rule 4 names lines at another side; they are then in `_borders`."""
-        low, high = percentile(ordered, 10), percentile(ordered, 90)
-        reach = 2 * max(high - low, MIN_SPAN[thermal.dtype.name])
+        low, high = _reach(ordered, 2)
         for side, name in enumerate(("top row", "bottom row", "left column", "right column")):
             if self._borders[side]:
                 continue
             lines = (thermal, thermal[::-1], thermal.T, thermal.T[::-1])[side]
-            count = _foreign_lines(lines, low - reach, high + reach, self._measured)
+            count = foreign_lines(lines, low, high, MIN_SPAN[thermal.dtype.name], self._measured)
             if count:
                 borders = list(self._borders)
                 borders[side] = count
@@ -171,6 +195,51 @@ class MeasuredPixels:
                 )
                 return True
         return False
+
+    def _find_mixed_border(self, thermal: NDArray[Any], ordered: NDArray[Any]) -> bool:
+        """Whether rule 5 names the outermost pixels; `_mixed` is then set."""
+        if self._mixed or self._found or self.given or min(thermal.shape) < FEWEST_LINES:
+            return False
+        picture = self._picture(thermal)
+        low, high = _reach(ordered, _BESIDE)
+        outer, inner = (
+            share_outside(self._measured(ring(picture, depth)), low, high)
+            for depth in (0, _SLIVER)
+        )
+        if outer < _RING_SHARE or inner > outer / 3:
+            return False
+        self._mixed = True
+        self._remarks.add(
+            Fault.THERMAL_PIXELS,
+            f"thermal image: {100 * outer:.0f} % of its outermost pixels lie outside the values "
+            "beside them, mixed with a border by interpolation: the outermost "
+            f"{_MARGIN} pixels are left out of the thermal range; crop them to be rid of them",
+            "mixed border",
+        )
+        return True
+
+    def _find_dead_lines(self, thermal: NDArray[Any], ordered: NDArray[Any]) -> bool:
+        """Whether rule 6 names lines inside this image; they are then in `_dead`."""
+        low, high = _reach(ordered, 2)
+        ends = (percentile(ordered, percent) for percent in self._percentiles)
+        if self._dead is not None or all(low <= end <= high for end in ends):
+            return False
+        sample = self._sample(thermal)
+        outside = (sample < low) | (sample > high)
+        for value in (*self.given, *self._found):
+            outside &= sample != value
+        rows, columns = dead_lines(outside, self._step)
+        if not rows.any() and not columns.any():
+            return False
+        self._dead = rows[:, None] | columns
+        name = "rows" if rows.any() else "columns"
+        self._remarks.add(
+            Fault.THERMAL_PIXELS,
+            f"thermal image: {name} right across it hold values far from all others (dead or "
+            "dropped lines) and are left out of the thermal range; the picture still shows them",
+            f"dead {name}",
+        )
+        return True
 
     def _measured(self, line: NDArray[Any]) -> NDArray[Any]:
         """The values of a line, but for those that are no measurement by rules 1 to 3."""
@@ -209,13 +278,23 @@ def percentile(ordered: NDArray[Any], percent: float) -> float:
     return low + part * (high - low)
 
 
-def _without_neighbours(invalid: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
-    """Which pixels are valid and, if that leaves half of these, 2 pixels from any invalid one.
+def _reach(ordered: NDArray[Any], times: float) -> tuple[float, float]:
+    """10 to 90 % of sorted values, and `times` their distance to both sides."""
+    low, high = percentile(ordered, 10), percentile(ordered, 90)
+    reach = times * max(high - low, MIN_SPAN[ordered.dtype.name])
+    return low - reach, high + reach
 
-    step: of the sample, in pixels.
+
+def _without_neighbours(invalid: NDArray[np.bool_], step: int, margin: int) -> NDArray[np.bool_]:
+    """Which pixels of a sample are valid and, if that leaves half of these, no mixtures.
+
+    That is 4 pixels from any invalid one, and `margin` samples from the border. step: of the
+    sample, in pixels.
     """
-    iterations = 2 if step == 1 else 1
+    iterations = max(1, _MARGIN // step)
     near = np.asarray(cv2.dilate(invalid.view(np.uint8), _SQUARE, iterations=iterations))
+    if margin:
+        near[:margin], near[-margin:], near[:, :margin], near[:, -margin:] = 1, 1, 1, 1
     clear, valid = near == 0, ~invalid
     return clear if 2 * np.count_nonzero(clear) >= np.count_nonzero(valid) else valid
 
@@ -238,38 +317,3 @@ def _apart(
     low, high = percentile(others, percents[0]), percentile(others, percents[1])
     span = max(high - low, MIN_SPAN[others.dtype.name])
     return max(low - value, value - high) > needed * span
-
-
-def _foreign_lines(
-    lines: NDArray[Any],
-    low: float,
-    high: float,
-    measured: Callable[[NDArray[Any]], NDArray[Any]],
-) -> int:
-    """How many of the first lines are no part of the picture; its values lie in low..high."""
-
-    def outside(values: NDArray[Any]) -> bool:
-        return bool(2 * np.count_nonzero((values < low) | (values > high)) > values.size)
-
-    if len(lines) < _FEWEST_LINES or not outside(lines[0]):
-        return 0  # the picture begins at once: nearly always
-    step = max(_step(measured(lines[_LINES])), MIN_SPAN[lines.dtype.name] / 100)
-    count = 0
-    for depth in range(_LINES):
-        values = measured(lines[depth])
-        if not values.size:
-            continue  # an empty line, of a border or between others
-        if not outside(values):
-            break
-        alone = depth == 0 and not outside(lines[1])
-        if not alone and _step(values) <= _ROUGH * step:
-            break
-        count = depth + 1
-    return count
-
-
-def _step(values: NDArray[Any]) -> float:
-    """The median difference of a value to the next."""
-    if len(values) < 2:
-        return 0.0
-    return float(np.median(np.abs(np.diff(values.astype(np.float64)))))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mafs_ros.engine import Engine
 
 Image = NDArray[np.uint8]
+UNLABELLED = 255  # by vision_msgs/LabelInfo: the largest id of a mono8 label map
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Perceived:
 
     fused: uint8 [H,W,3] rgb; labels: uint8 [H,W] class ids; thermal: uint8 [H,W], the thermal
     image as the network saw it; timings_ms: wall time of 'thermal' (scaling), 'registration' and
-    'engine'; remarks: what was noticed about the images, for whoever reads the log, each once.
+    'engine'; remarks: what was noticed about the images, for whoever reads the log, each once;
+    confidence: uint8 [H,W], see `Engine.with_confidence`, None where it was not asked for or is
+    not compiled yet; threshold: the confidence, 0..1, below which labels were made UNLABELLED.
     """
 
     fused: Image
@@ -32,6 +35,8 @@ class Perceived:
     thermal: Image
     timings_ms: dict[str, float]
     remarks: tuple[Remark, ...] = ()
+    confidence: Image | None = None
+    threshold: float = 0.0
 
 
 class Perception:
@@ -39,8 +44,9 @@ class Perception:
 
     engine: see `mafs_ros.engine`; scaler: `ThermalScaler`, or another function of a thermal image
     and its stamp; registration: `Registration` or `CameraRegistration`, None while it is not known
-    how the cameras see. Each may be replaced between two calls (live parameters): a call uses
-    those it found at its start.
+    how the cameras see; confidence_threshold: 0..1, of the labels where confidence is asked for.
+    Each may be replaced between two calls (live parameters): a call uses those it found at its
+    start.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Perception:
         self.engine = engine
         self.scaler = scaler
         self.registration = registration
+        self.confidence_threshold = 0.0
 
     def __call__(
         self,
@@ -59,19 +66,21 @@ class Perception:
         thermal: NDArray[Any],
         stamp_s: float,
         depth: NDArray[np.float32] | None = None,
+        confidence: bool = False,
     ) -> Perceived:
         """Perceive one pair.
 
         rgb: uint8 [H,W,3]; thermal: uint8, uint16 or float32 [h,w]; stamp_s: acquisition time of
         the thermal image in seconds; depth: float32, metres of the RGB camera's view, for a
-        `CameraRegistration`. Raises ValueError that says which image does not fit and why; the
-        pair is then to be skipped.
+        `CameraRegistration`; confidence: ask the engine for it. Raises ValueError that says which
+        image does not fit and why; the pair is then to be skipped.
         """
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0 or rgb.dtype != np.uint8:
             raise ValueError(
                 f"rgb must be uint8 [H,W,3] and not empty, got {rgb.dtype} {list(rgb.shape)}"
             )
         engine, scaler, registration = self.engine, self.scaler, self.registration
+        threshold = self.confidence_threshold
         if registration is None:
             raise ValueError("it is not known yet how the cameras see (registration: camera_info)")
         start = time.perf_counter()
@@ -83,9 +92,14 @@ class Perception:
         )
         registered_at = time.perf_counter()
         # A batch of one: views, unless an image came as a mirrored or padded view.
-        fused, labels = engine(
-            np.ascontiguousarray(rgb)[None], np.ascontiguousarray(registered)[None]
+        images = np.ascontiguousarray(rgb)[None], np.ascontiguousarray(registered)[None]
+        fused, labels, sure = (
+            engine.with_confidence(*images) if confidence else (*engine(*images), None)
         )
+        if sure is None:
+            threshold = 0.0
+        elif threshold > 0:
+            labels = np.where(sure < 255 * threshold, np.uint8(UNLABELLED), labels)
         end = time.perf_counter()
         timings_ms = {
             "thermal": 1e3 * (scaled_at - start),
@@ -93,7 +107,15 @@ class Perception:
             "engine": 1e3 * (end - registered_at),
         }
         remarks = (*_remarks(scaler), *_remarks(registration))
-        return Perceived(fused[0], labels[0], registered, timings_ms, remarks)
+        return Perceived(
+            fused[0],
+            labels[0],
+            registered,
+            timings_ms,
+            remarks,
+            None if sure is None else sure[0],
+            threshold,
+        )
 
 
 def _remarks(part: Any) -> tuple[Remark, ...]:

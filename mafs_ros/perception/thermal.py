@@ -21,6 +21,8 @@ ThermalImage = NDArray[Any]  # uint8, uint16 or float32 [H,W]
 _STEP = 1 / 258
 _FORGOTTEN = 5.0  # time constants without an image after which the old range means nothing
 _TOO_WIDE = 8.0  # times wider than the image needs: it would fill less than 32 grey levels
+_WALL = 6.0  # times `MIN_SPAN`: what a camera sees that looks at a wall for long
+_TOO_NARROW_OF_WALL = 3.0
 _CHECK_S = 5.0  # between two looks whether a fixed range fits
 
 
@@ -35,9 +37,10 @@ class ThermalScaler:
         Until it has followed, a hot object that enters is white and leaves the background as it
         was. Only where the old range is of no use it jumps: at the first image, after a backward
         jump in time, after a pause of 5 time constants, when more than half of the image lies
-        outside the range, or when the range is 8 times wider or narrower than the image needs. A
-        flat image (a closed shutter, a wall) inside the range leaves it as it is; a range that had
-        to be taken of one jumps where an image needs twice as much.
+        outside the range, or when the range is 8 times wider or narrower than the image needs (3
+        times narrower, if it is below 6 K or 600 counts, as of a wall). A flat image (a closed
+        shutter, a wall) inside the range leaves it as it is; a range that had to be taken of one
+        jumps where an image needs twice as much.
         'fixed': low and high as given, in `unit`. The choice for radiometric cameras: one grey
         level always means one temperature.
         'as_is': no change; 8-bit images alone.
@@ -193,7 +196,7 @@ class ThermalScaler:
         if flat and not self._of_flat and width > _TOO_WIDE * span:
             return old  # as if it had not come: its stamp does not count either
         self._stamp_s = stamp_s
-        too_narrow = width * (2 if self._of_flat else _TOO_WIDE) < needed
+        too_narrow = self._most_narrow(width, MIN_SPAN[thermal.dtype.name]) * width < needed
         self._of_flat = flat
         if width > _TOO_WIDE * needed or too_narrow:
             return low, high
@@ -203,6 +206,12 @@ class ThermalScaler:
             old[0] + _clamp(share * (low - old[0]), limit),
             old[1] + _clamp(share * (high - old[1]), limit),
         )
+
+    def _most_narrow(self, width: float, flat_width: float) -> float:
+        """How many times narrower than needed a range may be before it jumps."""
+        if self._of_flat:
+            return 2.0
+        return _TOO_NARROW_OF_WALL if width < _WALL * flat_width else _TOO_WIDE
 
     def _remark_if_equal(self, thermal: ThermalImage) -> None:
         """A line for an image with one value everywhere; looks where nothing else was found."""

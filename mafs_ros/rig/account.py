@@ -5,12 +5,13 @@ from __future__ import annotations
 import bisect
 import csv
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mafs_ros.base.stamps import FOREIGN_CLOCK_S
+from mafs_ros.base.stamps import FOREIGN_CLOCK_S, NS_PER_S
 from mafs_ros.parameters.table import TABLE
 from mafs_ros.rig.receiver import Receiver
 
@@ -23,18 +24,37 @@ def nearest(stamp: int, stamps: list[int]) -> int:
     return min(stamps[max(index - 1, 0) : index + 1], key=lambda other: abs(other - stamp))
 
 
-def latencies_ms(received: dict[int, int], published: dict[str, dict[int, int]]) -> np.ndarray:
+def latencies_ms(
+    received: dict[int, int], published: dict[str, dict[int, int]], offset_s: float = 0.0
+) -> np.ndarray:
     """Milliseconds from the publication of the later image of each pair to its fused image.
 
     received: RGB stamp -> arrival; published: camera -> stamp -> publication; monotonic ns.
+    offset_s: thermal_time_offset_s of the node.
     """
-    rgb, thermal = published["rgb"], published["thermal"]
+    offset = round(offset_s * NS_PER_S)
+    thermal = {stamp + offset: time for stamp, time in published["thermal"].items()}
     stamps = sorted(thermal)
+    partners = {stamp: thermal[nearest(stamp, stamps)] for stamp in received}
+    return _from_the_later(received, published["rgb"], partners)
+
+
+def latencies_by_arrival_ms(
+    received: dict[int, int], rgb: dict[int, int], thermal: list[int]
+) -> np.ndarray:
+    """The same of a node with pair_by arrival: partners are those published nearest in time.
+
+    rgb: stamp -> publication; thermal: publications, sorted.
+    """
+    partners = {stamp: nearest(rgb[stamp], thermal) for stamp in received}
+    return _from_the_later(received, rgb, partners)
+
+
+def _from_the_later(
+    received: dict[int, int], rgb: dict[int, int], partners: dict[int, int]
+) -> np.ndarray:
     return np.array(
-        [
-            (arrival - max(rgb[stamp], thermal[nearest(stamp, stamps)])) / 1e6
-            for stamp, arrival in received.items()
-        ]
+        [(arrival - max(rgb[one], partners[one])) / 1e6 for one, arrival in received.items()]
     )
 
 
@@ -111,8 +131,18 @@ def rounded(value: float | None) -> float | None:
 def read_sent(path: Path) -> dict[str, dict[int, int]]:
     """Camera -> stamp -> monotonic ns of publication, from the cameras' sent_file."""
     published: dict[str, dict[int, int]] = {"rgb": {}, "thermal": {}}
+    for camera, stamp, time_ns in _sent(path):
+        published[camera].setdefault(stamp, time_ns)
+    return published
+
+
+def publications(path: Path, wanted: str) -> list[int]:
+    """Monotonic ns of all publications of a camera, whatever their stamps, from a sent_file."""
+    return sorted(time_ns for camera, _, time_ns in _sent(path) if camera == wanted)
+
+
+def _sent(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Camera, stamp, monotonic ns of publication."""
     with open(path, newline="") as file:
         for topic, stamp, time_ns in csv.reader(file):
-            camera = topic.split("/")[1]
-            published[camera].setdefault(int(stamp), int(time_ns))
-    return published
+            yield topic.split("/")[1], int(stamp), int(time_ns)

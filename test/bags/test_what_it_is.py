@@ -71,6 +71,24 @@ def test_git_lfs_pointer(bag: Path) -> None:
     assert "is a Git LFS pointer, not the file itself: `git lfs pull`" in message_of(bag)
 
 
+@pytest.mark.parametrize(
+    ("name", "start", "command"),
+    [
+        ("drive.zip", b"PK\x03\x04", "unzip"),
+        ("drive.tar.gz", b"\x1f\x8b", "tar xf"),
+        ("drive.mcap.gz", b"\x1f\x8b", "gunzip"),
+        ("drive.mcap.zst", b"\x28\xb5\x2f\xfd", "zstd -d"),
+        ("drive.mcap", b"BZh9", "bunzip2"),
+    ],
+)
+def test_packed_files(tmp_path: Path, name: str, start: bytes, command: str) -> None:
+    (tmp_path / name).write_bytes(start + bytes(100))
+    text = message_of(tmp_path / name)
+    assert text.endswith(
+        f"is packed: unpack it (`{command} {tmp_path / name}`) and give what comes out"
+    )
+
+
 def test_folder_of_bags(bag: Path, sqlite_bag: Path) -> None:
     text = message_of(bag.parent)
     assert f"is not a bag but a folder of 2: give one of them ({bag}, {sqlite_bag})" in text
@@ -86,6 +104,7 @@ def test_folder_of_bags(bag: Path, sqlite_bag: Path) -> None:
         (lambda text: text[:90] + "\n\t{: x", "metadata.yaml is damaged"),
         (lambda text: "", "metadata.yaml is damaged"),
         (lambda text: "[1]", "metadata.yaml is damaged"),
+        (lambda text: text.replace("version: ", "version: 4"), "has a Rosbag2 version 4"),
     ],
 )
 def test_damaged_metadata_costs_no_message(bag: Path, change, words: str) -> None:
@@ -98,6 +117,20 @@ def test_damaged_metadata_costs_no_message(bag: Path, change, words: str) -> Non
     with Bag(bag, salvage=True) as read:
         assert read.damage == text
         assert sum(topic.count for topic in read.image_topics) == 8
+
+
+def test_metadata_that_is_no_text_or_a_pointer(bag: Path) -> None:
+    for content, words in (
+        (bytes(range(256)), f"metadata.yaml is damaged; `ros2 bag reindex -s mcap {bag}`"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid x\n",
+            "a Git LFS pointer, not the file",
+        ),
+    ):
+        (bag / "metadata.yaml").write_bytes(content)
+        with Bag(bag, salvage=True) as read:
+            assert words in read.damage and "codec" not in read.damage
+            assert sum(topic.count for topic in read.image_topics) == 8
 
 
 def test_counts_and_duration_do_not_come_of_a_wrong_metadata(bag: Path) -> None:

@@ -13,7 +13,7 @@ from mafs_ros.bags.reader import Bag
 from mafs_ros.bags.topics import choose_topics
 from mafs_ros.cli import main, make_parser
 from mafs_ros.commands.replay.options import options_from
-from mafs_ros.commands.replay.problems import explain
+from mafs_ros.commands.replay.problems import explain, remarks_on_the_bag
 from mafs_ros.commands.replay.result import ReplayResult
 from mafs_ros.evaluation.bag_pairs import PairReader
 from mafs_ros.evaluation.sampled_pairs import read_pairs
@@ -189,6 +189,40 @@ def test_replay_names_wrong_stamps_and_what_it_advises_pairs(
     result = replayed(cases / case, tmp_path, **advice)
     assert result.pairs.count == pairs
     assert explain(result, None) == []
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("zero_stamps/both_zero", "are all 0"),
+        ("zero_stamps/thermal_zero", "are all 0"),
+        ("zero_stamps/thermal_constant", "are all the same"),
+        ("offset_beyond_a_period/late_500ms_10hz", "are late by 0.504 s"),
+    ],
+)
+def test_the_demo_names_wrong_stamps_before_it_starts(
+    cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str, words: str
+) -> None:
+    demo = pytest.importorskip("mafs_ros.demo.__main__", reason="needs ROS 2")
+    out = tmp_path / "demo"
+    assert demo.main(["--bag", str(cases / case), "--out", str(out)]) == 1
+    error = capsys.readouterr().err
+    assert words in error and not list((out / "log").iterdir())
+    command = re.search(r"`mafs replay (\S+) --out DIR (.*)` pairs (\d+) of \3", error)
+    assert command is not None, error
+    advice = dict(re.findall(r"-p (\w+):=(\S+)", command[2]))
+    result = replayed(Path(command[1]), tmp_path, **advice)
+    assert result.pairs.count == int(command[3])
+    assert explain(result, None) == []
+
+
+@pytest.mark.parametrize("case", ["late_70ms_30hz", "early_250ms_10hz"])
+def test_replay_says_that_stamps_may_be_wrong(cases: Path, tmp_path: Path, case: str) -> None:
+    """Its pairs may be right: exit code 0, and a warning."""
+    result = replayed(cases / "offset_beyond_a_period" / case, tmp_path)
+    assert explain(result, None) == []
+    (remark,) = remarks_on_the_bag(result)
+    assert re.search("received 0.* where they are wrong, set thermal_time_offset_s", remark)
 
 
 def test_quantize_says_why_nothing_pairs(cases: Path) -> None:

@@ -177,7 +177,7 @@ def test_info_says_where_a_registration_is_needed(tmp_path, capsys):
     assert main(["bag", "info", str(bag)]) == 0
     warning = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("warning: "))
     assert "RGB 6x4 (1.50) and thermal 5x4 (1.25)" in warning
-    assert "`mafs calibrate` measures it from this bag" in warning
+    assert "measure the homography between them with mafs calibrate" in warning
     assert main(["bag", "info", str(write(tmp_path / "same", [START], [START]))]) == 0
     assert "registration" not in capsys.readouterr().out
 

@@ -16,6 +16,7 @@ from mafs_ros.cli import main
 from mafs_ros.engine import cache
 
 ROOT = Path(__file__).resolve().parents[2]
+BUILD = ("engine", "build", "--size", "64x32")
 
 
 def test_info_names_versions_engines_and_provenance(capsys):
@@ -94,41 +95,13 @@ def test_engines_are_listed_and_cleared(tmp_path, capsys):
 
 @pytest.mark.usefixtures("engine_log")
 def test_an_engine_that_could_not_be_kept_is_not_built(capsys):
-    assert (
-        main(
-            [
-                "engine",
-                "build",
-                "--size",
-                "64x32",
-                "--backend",
-                "openvino",
-                "--cache-dir",
-                "/proc/engines",
-            ]
-        )
-        == 1
-    )
+    assert main([*BUILD, "--backend", "openvino", "--cache-dir", "/proc/engines"]) == 1
     assert "mafs engine: nothing is built" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("engine_log")
 def test_building_for_a_backend_that_is_not_there_is_one_line(tmp_path, capsys):
-    assert (
-        main(
-            [
-                "engine",
-                "build",
-                "--size",
-                "64x32",
-                "--backend",
-                "tensorrt",
-                "--cache-dir",
-                str(tmp_path),
-            ]
-        )
-        == 1
-    )
+    assert main([*BUILD, "--backend", "tensorrt", "--cache-dir", str(tmp_path)]) == 1
     assert "backend 'tensorrt' is not available" in capsys.readouterr().err
 
 

@@ -28,6 +28,26 @@ def test_latency_counts_from_the_later_image():
     assert account.latencies_ms(received, published).tolist() == [5.0, 20.0]
 
 
+def test_latency_with_stamps_that_are_off():
+    """Thermal stamps 37 ns behind, made good by the offset; or none at all."""
+    published = {
+        "rgb": {100: 1_000_000, 200: 11_000_000},
+        "thermal": {53: 3_000_000, 168: 10_000_000},
+    }
+    received = {100: 8_000_000, 200: 31_000_000}
+    assert account.latencies_ms(received, published, 37e-9).tolist() == [5.0, 20.0]
+    thermal = sorted(published["thermal"].values())
+    by_arrival = account.latencies_by_arrival_ms(received, published["rgb"], thermal)
+    assert by_arrival.tolist() == [5.0, 20.0]
+
+
+def test_publications_with_one_stamp_are_all_kept(tmp_path):
+    sent = tmp_path / "sent.csv"
+    sent.write_text("/rgb/image,5,30\n/thermal/image,0,20\n/thermal/image,0,10\n")
+    assert account.publications(sent, "thermal") == [10, 20]
+    assert account.read_sent(sent) == {"rgb": {5: 30}, "thermal": {0: 20}}
+
+
 def test_mosaic_shows_four_labelled_pictures_of_even_size():
     rng = np.random.default_rng(0)
     images = {

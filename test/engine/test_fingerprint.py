@@ -78,21 +78,21 @@ def test_a_changed_layer_ends_the_shipped_int8_engine(copy):
     assert "the code of the network has changed since" in log
 
 
-@pytest.mark.parametrize("backend", CONVERSION)
-def test_comments_change_no_hash_and_layers_change_all(backend, copy):
-    before = code_hash(backend)
-    assert code_hash(backend, copy) == before
+def test_comments_change_no_hash_and_layers_change_all(copy):
+    before = {backend: code_hash(backend) for backend in CONVERSION}
+    assert {backend: code_hash(backend, copy) for backend in CONVERSION} == before
     comment(copy)
-    assert fresh_hash(backend, copy) == before
+    assert fresh_hashes(copy) == before
     change_a_layer(copy)
-    assert fresh_hash(backend, copy) != before
+    after = fresh_hashes(copy)
+    assert all(after[backend] != before[backend] for backend in CONVERSION)
 
 
 def test_a_backend_is_not_touched_by_the_code_of_another(copy):
-    before = {backend: code_hash(backend) for backend in CONVERSION}
     with (copy / "engine" / "openvino" / "gates.py").open("a") as file:
         file.write("\nMORE = 1\n")
-    changed = {backend for backend in CONVERSION if fresh_hash(backend, copy) != before[backend]}
+    after = fresh_hashes(copy)
+    changed = {backend for backend in CONVERSION if after[backend] != code_hash(backend)}
     assert changed == {"openvino"}
 
 
@@ -101,16 +101,18 @@ def test_the_shipped_check_was_made_with_this_code():
     assert json.loads(check.read_text())["code_sha256"] == code_hash("openvino")
 
 
-def fresh_hash(backend: str, package: Path) -> str:
-    """The hash as a new process computes it, which has read no file yet."""
+def fresh_hashes(package: Path) -> dict[str, str]:
+    """Backend -> its hash as a new process computes it, which has read no file yet."""
     program = (
-        "import sys; from pathlib import Path; from mafs_ros.engine.fingerprint import code_hash\n"
-        "print(code_hash(sys.argv[1], Path(sys.argv[2])))"
+        "import json, sys; from pathlib import Path\n"
+        "from mafs_ros.engine.fingerprint import CONVERSION, code_hash\n"
+        "print(json.dumps({name: code_hash(name, Path(sys.argv[1])) for name in CONVERSION}))"
     )
-    return subprocess.run(
-        [sys.executable, "-c", program, backend, package],
+    done = subprocess.run(
+        [sys.executable, "-c", program, package],
         cwd=PACKAGE.parent,
         capture_output=True,
         text=True,
         check=True,
-    ).stdout.strip()
+    )
+    return json.loads(done.stdout)

@@ -11,7 +11,9 @@ import pytest
 
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine import create_engine, while_compiling
+from mafs_ros.engine.cache import default_cache_dir
 from mafs_ros.engine.interface import Engine, Image
+from mafs_ros.engine.openvino import convert
 from mafs_ros.engine.openvino.rare_sizes import FEW, RareSizes
 from mafs_ros.engine.while_compiling import WhileCompiling
 from mafs_ros.model.weights import read_info
@@ -142,6 +144,16 @@ def test_a_size_that_cannot_be_compiled_stays_resized(caplog: pytest.LogCaptureF
     assert "cannot be prepared for 128x96 images" in caplog.text and "out of memory" in caplog.text
 
 
+@pytest.fixture
+def converted_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For 160x128, in the cache of all tests: converting takes seconds."""
+    weights, cache = default_weights(), default_cache_dir()
+    engine = create_engine("openvino", weights, precision="fp32", cache_dir=cache)
+    graph = engine.source((128, 160))[0]  # type: ignore[attr-defined]
+    monkeypatch.setattr(convert, "convert", lambda *arguments: graph.clone())
+
+
+@pytest.mark.usefixtures("converted_before")
 @pytest.mark.parametrize("precision", ["auto", "fp32"])
 def test_rare_sizes_run_in_eager_and_frequent_ones_are_compiled(
     precision: str, tmp_path: Path
@@ -151,10 +163,11 @@ def test_rare_sizes_run_in_eager_and_frequent_ones_are_compiled(
     )
     mixed = RareSizes(engine, default_weights())
     for number in range(3):
-        fused, labels = mixed(*pair(64 + number, 96))
-        assert fused.shape == (1, 64 + number, 96, 3) and labels.shape == (1, 64 + number, 96)
+        fused, labels = mixed(*pair(128 + number, 160))
+        assert fused.shape == (1, 128 + number, 160, 3)
+        assert labels.shape == (1, 128 + number, 160)
     assert not list(tmp_path.rglob("graph.xml"))  # nothing was converted
-    rgb, thermal = pair(64, 96)
+    rgb, thermal = pair(128, 160)
     eager = [mixed(rgb, thermal) for _ in range(FEW - 1)][-1]
     compiled = mixed(rgb, thermal)
     assert list(tmp_path.rglob("graph.xml"))

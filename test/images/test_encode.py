@@ -16,9 +16,9 @@ from image_messages import (
 )
 
 from mafs_ros.images.messages import encodings
-from mafs_ros.images.messages.cdr import read_image
+from mafs_ros.images.messages.cdr import header_frame, header_stamp, read_image, with_stamp
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
-from mafs_ros.images.messages.encode import serialised_image
+from mafs_ros.images.messages.encode import serialised_compressed, serialised_image
 from mafs_ros.images.messages.pixels import ImageError
 
 
@@ -110,3 +110,36 @@ def test_bag_messages_convert_too():
     again = store.deserialize_cdr(store.serialize_cdr(msg, compressed_name), compressed_name)
     np.testing.assert_array_equal(rgb_from_message(again), rgb)
     assert dataclasses.is_dataclass(again)
+
+
+def test_compressed_images_are_what_image_transport_publishes():
+    serialization = pytest.importorskip("rclpy.serialization")
+
+    def decoded(array, encoding, quality=90):
+        raw = serialised_compressed(array, encoding, header(), quality)
+        msg = serialization.deserialize_message(raw, sensor_msgs.CompressedImage)
+        assert msg.header == header()
+        assert (header_stamp(raw), header_frame(raw)) == (
+            msg.header.stamp.sec * 10**9 + msg.header.stamp.nanosec,
+            "rgb_optical",
+        )
+        return msg
+
+    ids = noise(np.uint8)
+    msg = decoded(ids, "mono8")
+    assert msg.format == "mono8; png compressed "
+    np.testing.assert_array_equal(thermal_from_message(msg), ids)
+    smooth = cv2.GaussianBlur(picture(), (0, 0), 4)
+    msg = decoded(smooth, "rgb8")
+    assert msg.format == "rgb8; jpeg compressed bgr8"
+    assert np.abs(rgb_from_message(msg).astype(int) - smooth).mean() < 4
+    assert len(decoded(smooth, "rgb8", 20).data) < len(msg.data)
+    with pytest.raises(ImageError, match="got encoding mono16 to compress, expected rgb8 or mono"):
+        serialised_compressed(noise(np.uint16), "mono16", header(), 90)
+
+
+def test_a_stamp_is_replaced_in_serialised_form():
+    raw = serialised_image(noise(np.uint8), "mono8", header())
+    other = read_image(with_stamp(raw, 5 * 10**9 + 7))
+    assert (other.header.stamp.sec, other.header.stamp.nanosec) == (5, 7)
+    assert other.header.frame_id == "rgb_optical" and other.data == read_image(raw).data

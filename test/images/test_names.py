@@ -10,7 +10,7 @@ import pytest
 
 from mafs_ros.images.files.data_folders import data_pairs, find_folders
 from mafs_ros.images.files.folders import files_of, list_images, pair_folders
-from mafs_ros.images.files.read import ImageFileError
+from mafs_ros.images.files.read import ImageFileError, read_pair
 
 PICTURE = cv2.imencode(".png", np.zeros((2, 2), np.uint8))[1].tobytes()
 
@@ -72,6 +72,36 @@ def test_one_folder_with_both_cameras(tmp_path) -> None:
     fill(tmp_path / "plain", "1.png")
     with pytest.raises(ImageFileError, match="given for both cameras; expected two folders"):
         pair_folders(tmp_path / "plain", tmp_path / "plain")
+
+
+def test_one_folder_of_four_channels(tmp_path) -> None:
+    """MFNet: red, green, blue and thermal in one file."""
+    four = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
+    for name in ("00001D", "00002N"):
+        for folder in ("images", "labels"):
+            fill(tmp_path / folder, f"{name}.png")
+        cv2.imwrite(str(tmp_path / f"images/{name}.png"), four)
+    images = tmp_path / "images"
+    expected = [
+        (name, images / f"{name}.png", images / f"{name}.png") for name in ("00001D", "00002N")
+    ]
+    assert pair_folders(images, images) == expected
+    assert [pair for pair, _ in data_pairs(images, labelled=True)] == expected
+    found = data_pairs(tmp_path, labelled=True)
+    assert found == [(pair, tmp_path / "labels" / pair[1].name) for pair in expected]
+    rgb, thermal = read_pair(*found[0][0][1:])
+    assert np.array_equal(rgb, four[:, :, 2::-1]) and np.array_equal(thermal, four[:, :, 3])
+    four[:, :, 3] = 255
+    cv2.imwrite(str(images / "00001D.png"), four)
+    with pytest.raises(ImageFileError, match="255 everywhere, which is transparency"):
+        read_pair(*expected[0][1:])
+
+
+def test_transparency_does_not_hide_the_words_of_names(tmp_path) -> None:
+    fill(tmp_path, "1_rgb.png", "1_th.png")
+    cv2.imwrite(str(tmp_path / "1_rgb.png"), np.full((2, 2, 4), 255, np.uint8))
+    expected = [("1", tmp_path / "1_rgb.png", tmp_path / "1_th.png")]
+    assert [pair for pair, _ in data_pairs(tmp_path, labelled=True)] == expected
 
 
 def test_labels_with_a_word_of_their_own(tmp_path) -> None:

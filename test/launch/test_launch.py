@@ -145,6 +145,7 @@ def test_rviz_shows_the_topics_of_this_launch(
         "RGB": rgb,
         "Fused": f"{root}/mafs/fused/image",
         "Overlay": f"{root}/mafs/segmentation/overlay",
+        "Confidence": f"{root}/mafs/segmentation/confidence",
     }
 
 

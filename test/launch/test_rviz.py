@@ -144,4 +144,11 @@ def test_rviz_takes_what_the_cameras_and_the_node_offer() -> None:
         display["Name"]: display["Topic"]["Reliability Policy"]
         for display in rviz_configuration()["Visualization Manager"]["Displays"]
     }
-    assert reliability == {"RGB": "Best Effort", "Fused": "Reliable", "Overlay": "Reliable"}
+    outputs = dict.fromkeys(("Fused", "Overlay", "Confidence"), "Reliable")
+    assert reliability == {"RGB": "Best Effort", **outputs}
+
+
+def test_rviz_asks_for_confidence_only_when_it_is_switched_on() -> None:
+    """It costs a second form of the network."""
+    displays = rviz_configuration()["Visualization Manager"]["Displays"]
+    assert [d["Name"] for d in displays if not d["Enabled"]] == ["Confidence"]

@@ -76,6 +76,13 @@ class Process:
         self.reader.join()
         return code
 
+    def error(self) -> str:
+        """The one line that a process which must fail writes beside its log."""
+        assert self.wait() == 1
+        errors = [line for line in self.lines if "INFO" not in line]
+        assert len(errors) == 1, self.lines
+        return errors[0]
+
     def kill(self) -> None:
         self.child.kill()
         self.child.wait()

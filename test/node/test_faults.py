@@ -34,6 +34,7 @@ from mafs_ros.node import bond
 from mafs_ros.node.camera_pair import CameraPair
 from mafs_ros.node.diagnostics import diagnostic_array
 from mafs_ros.node.lifecycle import MafsNode
+from mafs_ros.node.outputs import Wanted
 from mafs_ros.node.registration_watch import RegistrationWatch
 from mafs_ros.node.state import Arrival, Network
 from mafs_ros.node.worker import FrameMaker
@@ -59,6 +60,8 @@ def node() -> Iterator[MafsNode]:
 class Eyes:
     """An engine that sees nothing."""
 
+    gives_confidence = False
+
     def __call__(self, rgb: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return rgb, np.zeros(rgb.shape[:3], np.uint8)
 
@@ -74,13 +77,8 @@ class Rig:
         self.pair.subscribe()
         assert self.pair.activity is not None and self.pair.session is not None
         self.activity, self.session = self.pair.activity, self.pair.session
-        for publisher in self.session.outputs.values():
-            node.destroy_publisher(publisher)
-        self.session.outputs = {
-            "fused": SimpleNamespace(
-                get_subscription_count=lambda: 1, publish=lambda message: None, topic_name="fused"
-            )
-        }
+        wanted = Wanted(frozenset({"fused"}), frozenset())
+        self.session.outputs.wanted = lambda: wanted  # type: ignore[method-assign]
 
     def frame(self, rgb: np.ndarray | None = None, thermal: np.ndarray | None = None) -> None:
         """Perceive a pair."""
@@ -104,7 +102,6 @@ class Rig:
     def close(self) -> None:
         self.pair.unsubscribe()
         self.pair.deactivate()
-        self.session.outputs = {}
         self.pair.clean_up()
 
 

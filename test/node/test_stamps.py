@@ -122,7 +122,7 @@ def test_wrong_stamps_are_named_and_the_advice_pairs(
         assert result.successful
         assert bench.transition("activate")
         lines, before = len(process.lines), time.monotonic()
-        with sending(bench, rgb, thermal):
+        with sending(bench, rgb, thermal, hz=20.0):
             line = process.wait_for_line(rf"\[WARN\].*{cause}", lines)
             assert time.monotonic() - before < WARN_WITHIN_S, fault
             advice = advised(line)

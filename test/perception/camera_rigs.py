@@ -8,6 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mafs_ros.perception.registration import Rig
+from mafs_ros.perception.registration.camera_info import lens_from
+
 PLUMB_BOB = ("plumb_bob", [-0.31, 0.11, 0.0012, -0.0008, -0.02])
 RATIONAL = ("rational_polynomial", [2.0, 0.3, 0.0007, 0.0004, 0.01, 2.3, 0.6, 0.02])
 EQUIDISTANT = ("equidistant", [-0.03, 0.012, -0.004, 0.001])
@@ -38,6 +41,14 @@ def camera_info(
         "roi": SimpleNamespace(x_offset=0, y_offset=0, height=0, width=0),
     }
     return SimpleNamespace(**{**fields, **changes})
+
+
+def two_cameras(
+    lenses: tuple[Any, Any], sizes: Any, focals: tuple[float, float], r: np.ndarray, t: np.ndarray
+) -> tuple[SimpleNamespace, SimpleNamespace, Rig]:
+    """CameraInfo of both cameras, and their Rig; of RGB first. r, t: thermal -> RGB."""
+    rgb, thermal = (camera_info(*one) for one in zip(lenses, sizes, focals, strict=True))
+    return rgb, thermal, Rig(lens_from(rgb, "RGB"), lens_from(thermal, "thermal"), r, t)
 
 
 def seen_at(info: Any, point: np.ndarray) -> tuple[float, float]:

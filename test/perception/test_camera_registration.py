@@ -17,6 +17,7 @@ from camera_rigs import (
     dot,
     seen_at,
     turned,
+    two_cameras,
 )
 
 from mafs_ros.perception.registration import CameraRegistration, Rig, registration_from_cameras
@@ -28,11 +29,11 @@ ROTATION, TRANSLATION = turned(1.5, -2.0, 0.8), np.array([0.12, -0.03, 0.02])  #
 PLANE_M = 8.0
 
 
-def rig(rgb=PINHOLE, thermal=PINHOLE):
+def rig(rgb=PINHOLE, thermal=PINHOLE, rotation=ROTATION, translation=TRANSLATION):
     """CameraInfo of both and their Rig; the thermal camera sees a little less."""
-    infos = camera_info(rgb, RGB_SIZE, 460.0), camera_info(thermal, THERMAL_SIZE, 290.0)
-    lenses = lens_from(infos[0], "RGB"), lens_from(infos[1], "thermal")
-    return *infos, Rig(*lenses, ROTATION, TRANSLATION)
+    return two_cameras(
+        (rgb, thermal), (RGB_SIZE, THERMAL_SIZE), (460.0, 290.0), rotation, translation
+    )
 
 
 def points(depth_m, reach=0.5):
@@ -75,10 +76,9 @@ def test_points_on_the_plane_land_where_the_rgb_camera_sees_them(rgb, thermal, t
 
 def test_without_distortion_it_is_the_homography():
     """Where the planes are parallel: both at right angles to both axes."""
-    infos = camera_info(PINHOLE, RGB_SIZE, 460.0), camera_info(PINHOLE, THERMAL_SIZE, 290.0)
     shift = np.array([0.1, 0.02, 0.0])
-    both = Rig(lens_from(infos[0], "RGB"), lens_from(infos[1], "thermal"), np.eye(3), shift)
-    homography = registration_from_cameras(infos[0].k, infos[1].k, np.eye(3), shift, PLANE_M)
+    rgb, thermal, both = rig(rotation=np.eye(3), translation=shift)
+    homography = registration_from_cameras(rgb.k, thermal.k, np.eye(3), shift, PLANE_M)
     smooth = dot(THERMAL_SIZE, 150, 120, 30)
     difference = CameraRegistration(both, PLANE_M)(smooth, RGB_SIZE).astype(int) - homography(
         smooth, RGB_SIZE
@@ -87,14 +87,12 @@ def test_without_distortion_it_is_the_homography():
 
 
 def test_what_lies_before_the_plane_is_off_as_documented():
-    infos = camera_info(PINHOLE, RGB_SIZE, 460.0), camera_info(PINHOLE, THERMAL_SIZE, 290.0)
-    lenses = lens_from(infos[0], "RGB"), lens_from(infos[1], "thermal")
-    both = Rig(*lenses, np.eye(3), np.array([0.1, 0.0, 0.0]))
+    rgb, thermal, both = rig(rotation=np.eye(3), translation=np.array([0.1, 0.0, 0.0]))
     point = np.array([0.0, 0.0, 4.0])
-    image = dot(THERMAL_SIZE, *seen_at(infos[1], point - [0.1, 0.0, 0.0]))
+    image = dot(THERMAL_SIZE, *seen_at(thermal, point - [0.1, 0.0, 0.0]))
     x, _ = centroid(CameraRegistration(both, 10.0)(image, RGB_SIZE))
     off = 460.0 * 0.1 * (1 / 4.0 - 1 / 10.0)
-    assert abs(x - seen_at(infos[0], point)[0]) == pytest.approx(off, abs=0.1)
+    assert abs(x - seen_at(rgb, point)[0]) == pytest.approx(off, abs=0.1)
 
 
 @pytest.mark.parametrize("lens", [PLUMB_BOB, RATIONAL, EQUIDISTANT])

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import time
 
+import camera_rigs as rigs
 import cv2
 import numpy as np
 import pytest
-from camera_rigs import (
-    EQUIDISTANT,
-    PINHOLE,
-    PLUMB_BOB,
-    RATIONAL,
-    camera_info,
-    centroid,
-    dot,
-    seen_at,
-    turned,
-)
+from camera_rigs import EQUIDISTANT, PINHOLE, PLUMB_BOB, RATIONAL, centroid, dot, seen_at, turned
 
-from mafs_ros.perception.registration import CameraRegistration, Rig
+from mafs_ros.perception.registration import CameraRegistration
 from mafs_ros.perception.registration.by_depth import DepthWarp
-from mafs_ros.perception.registration.camera_info import lens_from
 
 RGB_SIZE, THERMAL_SIZE = (240, 320), (256, 320)
 ROTATION, TRANSLATION = turned(0.5, -1.5, 0.8), np.array([0.12, -0.03, 0.02])  # thermal -> RGB
@@ -29,9 +19,9 @@ PLANE_M = 10.0
 
 
 def cameras(rgb=PINHOLE, thermal=PINHOLE, rotation=ROTATION, translation=TRANSLATION):
-    infos = camera_info(rgb, RGB_SIZE, 240.0), camera_info(thermal, THERMAL_SIZE, 300.0)
-    lenses = lens_from(infos[0], "RGB"), lens_from(infos[1], "thermal")
-    return *infos, Rig(*lenses, rotation, translation)
+    return rigs.two_cameras(
+        (rgb, thermal), (RGB_SIZE, THERMAL_SIZE), (240.0, 300.0), rotation, translation
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,8 +144,8 @@ def test_depth_of_another_shape_is_left_out_and_said_once():
 
 @pytest.mark.alone
 def test_it_takes_10_ms_at_most_at_640x480():
-    infos = camera_info(PLUMB_BOB, (480, 640), 460.0), camera_info(PLUMB_BOB, (512, 640), 600.0)
-    rig = Rig(lens_from(infos[0], "RGB"), lens_from(infos[1], "thermal"), ROTATION, TRANSLATION)
+    lenses, sizes = (PLUMB_BOB, PLUMB_BOB), ((480, 640), (512, 640))
+    *_, rig = rigs.two_cameras(lenses, sizes, (460.0, 600.0), ROTATION, TRANSLATION)
     registration = CameraRegistration(rig, PLANE_M, with_depth=True)
     depth = np.full((480, 640), 20.0, np.float32)
     depth[100:400, 200:300] = 2.0

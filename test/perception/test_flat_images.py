@@ -58,6 +58,15 @@ def test_a_shutter_does_not_move_the_range_at_all():
         assert np.ptp(scaled) == 0  # one grey, that of its level
 
 
+@pytest.mark.parametrize("kelvin", [1, 2.5, 5])
+def test_a_person_after_20_s_of_a_wall(kelvin):
+    scaler = ThermalScaler()
+    for index in range(600):
+        wall = 29_315 + 100 * kelvin * (X / 160 - 0.5) + RNG.normal(0, 4, X.shape)
+        scaler(wall.astype(np.uint16), index / 30)
+    assert contrast(scaler(SCENES[0], 20.0)) >= LEVELS
+
+
 def test_a_wall_that_stays_gets_a_range_of_its_own():
     scaler = ThermalScaler(time_constant_s=1.0)
     for index in range(100):

@@ -10,6 +10,8 @@ from thermal_scenes import LEVELS, celsius, contrast, scene
 from mafs_ros.perception.thermal import ThermalScaler
 
 SIZES = [(120, 160), (480, 640)]
+ROUND = np.hypot(*(np.mgrid[:120, :160] - np.array([60, 80]).reshape(2, 1, 1)))
+NOISE = np.random.default_rng(0).random((120, 160))
 
 
 def put(image, where, value):
@@ -57,14 +59,30 @@ def test_a_border_at_one_side(side, value):
     assert 29_100 < low < 29_320 and 30_900 < high < 30_940
 
 
-@pytest.mark.parametrize("degrees", [3, 7])
-@pytest.mark.parametrize("method", [cv2.INTER_NEAREST, cv2.INTER_LINEAR])
+METHODS = [cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC]
+
+
+@pytest.mark.parametrize(
+    ("degrees", "method"),
+    [(degrees, method) for degrees in (1, 3, 7) for method in METHODS] + [(1, cv2.INTER_LANCZOS4)],
+)
 @pytest.mark.parametrize("height", [60, 120, 480])
 def test_corners_of_a_rotated_image(degrees, method, height):
+    """Interpolated: beside the zeros lie mixtures, and values beyond those of the picture."""
     width = height * 4 // 3
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
     turned = cv2.warpAffine(scene(height, width), turn, (width, height), flags=method)
     assert left_out(turned)[0] >= LEVELS
+
+
+@pytest.mark.parametrize("degrees", [0.3, 0.6])
+@pytest.mark.parametrize("kind", [lambda image: image, celsius])
+def test_a_border_so_thin_that_no_pixel_is_zero(degrees, kind):
+    turn = cv2.getRotationMatrix2D((80, 60), degrees, 1)
+    turned = cv2.warpAffine(kind(scene()), turn, (160, 120))
+    levels, said = left_out(turned)
+    assert levels >= LEVELS
+    assert len(said) == 1 and "of its outermost pixels lie outside" in said[0]
 
 
 def test_lines_mixed_with_what_lies_outside():
@@ -126,6 +144,35 @@ def test_a_block_of_hot_or_cold_pixels_without_noise():
         assert left_out(put(scene(), np.s_[:15, :20], value))[0] >= LEVELS
 
 
+@pytest.mark.parametrize("value", [40_000, "noise"])
+@pytest.mark.parametrize("where", [np.s_[:, 100], np.s_[77], np.s_[:, 100:103], np.s_[20:22]])
+def test_dead_lines_inside(where, value):
+    image = scene()
+    noise = np.random.default_rng(0).integers(0, 65536, image[where].shape)
+    levels, said = left_out(put(image, where, noise if value == "noise" else value))
+    assert levels >= LEVELS
+    assert len(said) == 1 and "right across it hold values far from all others" in said[0]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(put(put(scene(), np.s_[:30], 0), np.s_[-30:], 0), id="bars of half an image"),
+        pytest.param(put(scene(), ROUND > 75, 0), id="a round lens"),
+        pytest.param(put(scene() - 27_000, ROUND > 75, 16_383), id="a round lens, 14 bit"),
+        pytest.param(put(put(scene(), np.s_[59], 65_535), np.s_[:, 79], 65_535), id="crosshair"),
+        pytest.param(put(scene(), np.s_[70:72], 0), id="dropped rows"),
+        pytest.param(put(celsius(scene()), np.s_[:40], np.inf), id="an infinite sky"),
+        pytest.param(put(celsius(scene()) + 273.15, np.s_[:12], -1), id="kelvin with -1"),
+        pytest.param(put(scene(), NOISE < 0.05, 0), id="one dead pixel of twenty"),
+    ],
+)
+def test_other_shapes_of_what_is_no_measurement(image):
+    levels, said = left_out(image)
+    assert levels >= LEVELS
+    assert len(said) <= 1
+
+
 def test_both_ends_and_half_a_frame():
     both = put(put(scene(), np.s_[:15], 65535), np.s_[-15:], 0)
     levels, said = left_out(both)
@@ -154,6 +201,7 @@ def test_8_bit_with_a_border():
         pytest.param(put(scene(), np.s_[:48], 23_315), id="a sky at the camera's lowest"),
         pytest.param(put(scene(), np.s_[:4], 25_000), id="a strip of sky"),
         pytest.param(put(scene(), np.s_[:12], scene()[:12] - 5_000), id="a cold strip"),
+        pytest.param(put(scene(), np.s_[:, :4], scene()[:, :4] + 3_000), id="a warm frame"),
         pytest.param(put(scene(), np.s_[90:, 100:], 35_000), id="a hot engine"),
         pytest.param(put(scene(), np.s_[100:, 80:], scene()[100:, 80:] + 30_000), id="a fire"),
         pytest.param(put(celsius(scene()) - 20, np.s_[:40], 0), id="ice at 0 among -2 to 16"),

@@ -22,6 +22,17 @@ class MaximumEngine:
         return np.maximum(rgb, thermal[..., None]), np.where(thermal > 200, 2, 0).astype(np.uint8)
 
 
+class UnsureEngine(MaximumEngine):
+    """Less and less sure from left to right; not ready at first."""
+
+    ready = False
+
+    def with_confidence(self, rgb, thermal):
+        falling = np.linspace(255, 0, rgb.shape[2]).round().astype(np.uint8)
+        sure = np.broadcast_to(falling, thermal.shape)
+        return (*self(rgb, thermal), sure if self.ready else None)
+
+
 @pytest.fixture
 def engine():
     return MaximumEngine()
@@ -127,3 +138,23 @@ def test_what_is_odd_about_the_images_is_passed_on_once(engine):
     assert ["grey levels" in line for line in first] == [True, False]
     assert "the shapes of the images differ" in first[1]
     assert second == ()
+
+
+def test_labels_below_the_threshold_are_unlabelled():
+    engine = UnsureEngine()
+    perception = Perception(engine, ThermalScaler("as_is"), Registration())
+    images = np.zeros((4, 256, 3), np.uint8), np.full((4, 256), 210, np.uint8)
+    perception.confidence_threshold = 0.6
+    result = perception(*images, 0.0)  # not asked for
+    assert (result.labels == 2).all() and result.confidence is None and result.threshold == 0
+    result = perception(*images, 0.0, confidence=True)  # not compiled yet
+    assert (result.labels == 2).all() and result.confidence is None and result.threshold == 0
+    engine.ready = True
+    result = perception(*images, 0.0, confidence=True)
+    assert result.threshold == 0.6
+    assert set(result.labels[result.confidence >= 153]) == {2}  # .6 of 255
+    assert set(result.labels[result.confidence < 153]) == {255}
+    perception.confidence_threshold = 0.0
+    result = perception(*images, 0.0, confidence=True)
+    assert (result.labels == 2).all() and result.threshold == 0
+    assert result.confidence[0, 0] == 255 and result.confidence[0, -1] == 0

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from layouts import make_layout
+from untrained import save_untrained
 
 from mafs_ros.engine import create_engine
 from mafs_ros.evaluation.metrics import (
@@ -20,8 +21,7 @@ from mafs_ros.evaluation.metrics import (
     luminance,
 )
 from mafs_ros.images.files.write import write_png
-from mafs_ros.model import build_model
-from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
+from mafs_ros.model.weights import load_weights
 from mafs_ros.perception.classes import load_class_table
 from training import evaluate
 from training.data.datasets import open_dataset
@@ -40,11 +40,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
-    network = build_model("mafs-lite", num_classes=4, auxiliary=False)
-    save_weights(path, network, ModelInfo("mafs-lite", {}, STREET.to_dict()))
-    return path
+    return save_untrained(tmp_path_factory.mktemp("weights") / "model.safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import pytest
 from layouts import make_layout
-from test_trainer import DEADLINE_S, differences, finish, load, start
+from short_training import DEADLINE_S, differences, finish, load, start
 
 from mafs_ros.model.weights import load_weights, read_info
 from training import pipeline
@@ -33,8 +33,8 @@ workers: 0
 about: Two pairs of each split, drawn by the test.
 licence: No use but this test.
 stage1:
-  optimisation: &tiny {steps: 20, batch: 2, optimizer: adamw, schedule: cosine, ema: 0.9,
-    evaluate_every: 20, checkpoint_every: 10}
+  optimisation: &tiny {steps: 10, batch: 2, optimizer: adamw, schedule: cosine, ema: 0.9,
+    evaluate_every: 10, checkpoint_every: 5}
 fusion: {optimisation: *tiny}
 teacher: {name: segnext-t, optimisation: *tiny}
 stage2: {optimisation: *tiny, distillation: release}
@@ -106,9 +106,9 @@ def run_again(recipe_file: Path, folders: dict[str, Path], out: Path, *overrides
 
 def test_a_run_killed_in_stage_2_resumes_to_the_same_result(runs: tuple[Path, Path, int]) -> None:
     whole, cut, step = runs
-    assert 0 < step < 20
+    assert 0 < step < 10
     for stage in STAGES:
-        assert load(cut / stage)["step"] == 20
+        assert load(cut / stage)["step"] == 10
     networks = [load_weights(out / "model.safetensors") for out in (whole, cut)]
     found = differences(*(network.state_dict() for network, _ in networks))
     assert len(found) > 100 and set(found.values()) == {0.0}
@@ -120,7 +120,7 @@ def test_a_run_killed_in_stage_2_resumes_to_the_same_result(runs: tuple[Path, Pa
 def test_the_model_file_knows_its_stages_and_scores(runs: tuple[Path, Path, int]) -> None:
     whole, *_ = runs
     info = read_info(whole / "model.safetensors")
-    assert info.training["stages"] == dict.fromkeys(STAGES, {"steps": 20, "batch": 2})
+    assert info.training["stages"] == dict.fromkeys(STAGES, {"steps": 10, "batch": 2})
     assert info.training["start"] == "stage2/model.safetensors"
     assert tuple(info.training["scored_on"]) == tuple(info.scores) == TESTS
     assert info.scores[TESTS[0]].keys() >= {"EN", "VIF", "Qabf", "mIoU", "IoU_person"}
@@ -163,7 +163,7 @@ def test_the_model_card_has_every_part(runs: tuple[Path, Path, int]) -> None:
     assert "VIFP(thermal, fused)" in card and "one confusion matrix" in card
     assert "Agreement with pseudo-labels: street_rgbt test." in card
     rows = dict(
-        re.findall(r"^\| (\w+) \| (.*) \| 20 \| 2 \| adamw \| 0.001, cosine \|", card, re.M)
+        re.findall(r"^\| (\w+) \| (.*) \| 10 \| 2 \| adamw \| 0.001, cosine \|", card, re.M)
     )
     algorithm = "random weights; SFE, AFM, PHF, backbone, CAM of stage1"
     assert rows == {
@@ -225,10 +225,10 @@ def test_a_cut_evaluation_goes_on(
         (["stage2.temperature=2"], "stage2/checkpoint.pt: .*temperature: 4.0 then, 2.0 now"),
         (["seed=1"], "stage1/checkpoint.pt: .*seed: 0 then, 1 now"),
         (
-            ["stage1.optimisation.steps=30"],
-            "stage1: has 20 steps, but the recipe asks for 30, and .*fusion goes on from there",
+            ["stage1.optimisation.steps=15"],
+            "stage1: has 10 steps, but the recipe asks for 15, and .*fusion goes on from there",
         ),
-        (["finish.optimisation.steps=10"], "finish: has 20 steps, but the recipe asks for 10;"),
+        (["finish.optimisation.steps=5"], "finish: has 10 steps, but the recipe asks for 5;"),
         (
             ["tests=[{kind: street_rgbt, split: val}]"],
             "2 of the 2 pairs of street_rgbt val are in evaluation too",
@@ -305,7 +305,7 @@ def test_stages_are_those_that_the_recipe_has_a_use_for(
 
 def test_the_fusion_stage_only_fuses(recipe_file: Path) -> None:
     recipe = pipeline.stages_of(load_recipe(recipe_file), Path("run"))[1].recipe
-    assert recipe.stage2.optimisation.steps == 20 and recipe.stage2.balancing == "equal"
+    assert recipe.stage2.optimisation.steps == 10 and recipe.stage2.balancing == "equal"
     assert recipe.build_network().segmentation_decoder is None
 
 

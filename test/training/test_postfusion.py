@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import torch
 from layouts import make_layout
+from untrained import save_untrained
 
 from mafs_ros.evaluation.metrics import ConfusionMatrix
 from mafs_ros.images.files.write import write_png
-from mafs_ros.model import build_model
-from mafs_ros.model.weights import ModelInfo, load_weights, save_weights
-from mafs_ros.perception.classes import load_class_table
+from mafs_ros.model.weights import load_weights
 from training.data.batches import Crops
 from training.data.datasets import open_dataset
 from training.postfusion import __main__, image_kinds, run, trainings
@@ -43,12 +42,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    table = load_class_table("street")
-    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
-    network = build_model("mafs-lite", num_classes=4, auxiliary=False)
-    save_weights(path, network, ModelInfo("mafs-lite", {}, table.to_dict()))
-    return path
+    return save_untrained(tmp_path_factory.mktemp("weights") / "model.safetensors")
 
 
 def options(street: Path, out: Path, *images: str, **changes: object) -> list[str]:

@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mafs_ros.images.files.pixels import decoded
 from mafs_ros.images.files.read import (
     ImageFileError,
-    read_bytes,
+    read_four_channels,
     read_labels,
     read_rgb,
     read_thermal,
@@ -75,17 +74,6 @@ def read_files(
         size = thermal.shape[::-1]
         thermal = np.asarray(cv2.warpPerspective(thermal, homography, size), np.uint8)
     return Sample(files.name, rgb, thermal, labels, background)
-
-
-def read_four_channels(path: Path) -> Image:
-    """Red, green, blue and thermal of one PNG, uint8 [H,W,4]."""
-    image = decoded(read_bytes(path), path, cv2.IMREAD_UNCHANGED)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 4:
-        raise ImageFileError(
-            f"{path}: got {image.dtype} {list(image.shape)}, expected uint8 [H, W, 4] with "
-            "thermal as the fourth channel; was the file saved anew by a program that drops it?"
-        )
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), np.uint8)
 
 
 def read_thermal_8bit(path: Path) -> Image:

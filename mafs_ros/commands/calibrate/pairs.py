@@ -21,7 +21,7 @@ from mafs_ros.evaluation.bag_pairs import Frame as Pair
 from mafs_ros.evaluation.bag_pairs import PairReader
 from mafs_ros.evaluation.sampled_pairs import spread, why_unpaired
 from mafs_ros.images.files.folders import pair_folders
-from mafs_ros.images.files.read import read_rgb, read_thermal
+from mafs_ros.images.files.read import read_pair
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
 from mafs_ros.perception.registration.lens import Lens
 
@@ -69,7 +69,7 @@ def pairs_of_folders(rgb: Path, thermal: Path, most: int) -> Pairs:
 
     def read() -> Iterator[Read]:
         for name, rgb_file, thermal_file in wanted:
-            yield name, read_rgb(rgb_file), read_thermal(thermal_file)
+            yield name, *read_pair(rgb_file, thermal_file)
 
     return Pairs(read(), len(wanted))
 

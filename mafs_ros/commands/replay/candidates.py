@@ -20,13 +20,21 @@ from mafs_ros.perception.registration import CameraRegistration
 
 
 class Candidate:
-    """An engine that perceives as the node does. mapper: labels to its ids; result: its scores."""
+    """An engine that perceives as the node does.
+
+    mapper: labels to its ids; result: its scores; confidence: whether to compute it.
+    """
 
     def __init__(
-        self, perception: Perception, mapper: LabelMapper | None, result: CandidateResult
+        self,
+        perception: Perception,
+        mapper: LabelMapper | None,
+        result: CandidateResult,
+        confidence: bool = False,
     ) -> None:
         self.mapper = mapper
         self.result = result
+        self._confidence = confidence
         self._perception = perception
         self._prepared: set[tuple[int, ...]] = set()
 
@@ -45,9 +53,10 @@ class Candidate:
         if registration is not None:
             self._perception.registration = registration
         if rgb.shape not in self._prepared:  # so that compiling is in no frame's time
-            self._perception.engine.prepare(*rgb.shape[:2])
+            engine = self._perception.engine
+            (engine.prepare_confidence if self._confidence else engine.prepare)(*rgb.shape[:2])
             self._prepared.add(rgb.shape)
-        return self._perception(rgb, thermal, stamp_s, depth)
+        return self._perception(rgb, thermal, stamp_s, depth, self._confidence)
 
     def close(self) -> None:
         self._perception.engine.close()
@@ -81,7 +90,7 @@ def create_candidate(
         table,
         mapper.source.name if mapper else None,
     )
-    return Candidate(perception, mapper, result)
+    return Candidate(perception, mapper, result, options.confidence)
 
 
 def label_mapper(options: Options, table: ClassTable) -> LabelMapper | None:

@@ -60,6 +60,11 @@ def add_parser(commands) -> None:
         default="",
         help="evaluate a second model file, or a second engine, beside the first",
     )
+    parser.add_argument(
+        "--confidence",
+        action="store_true",
+        help="compute how sure each label is, too, and write it into output.mcap",
+    )
     add_parameter_options(parser)
     add_pace_options(parser)
     parser.set_defaults(run=run, usage_error=parser.error)
@@ -121,10 +126,6 @@ def run(args: argparse.Namespace) -> int:
 
     options = options_from(args)
     settings = read_settings(args.params, args.assignments)
-    if args.live and settings["pair_by"] != "stamp":
-        args.usage_error(
-            "--live tells frames by their stamps, and does not go with pair_by: arrival"
-        )
     if args.live and settings["registration"] == "camera_info":
         args.usage_error(
             "--live plays the two cameras' images alone, and does not go with registration: "

@@ -19,7 +19,7 @@ from mafs_ros.commands.replay.live_result import Live, LiveError
 from mafs_ros.commands.replay.options import Options
 from mafs_ros.commands.replay.outputs import Outputs
 from mafs_ros.commands.replay.pictures import worst_jpeg
-from mafs_ros.commands.replay.problems import explain, registration_remarks
+from mafs_ros.commands.replay.problems import explain, remarks_on_the_bag
 from mafs_ros.commands.replay.result import ReplayResult
 from mafs_ros.evaluation.bag_cameras import BagCameras
 from mafs_ros.evaluation.bag_pairs import Frame, PairReader
@@ -60,7 +60,7 @@ def evaluate_bag(options: Options, settings: dict[str, Any]) -> ReplayResult:
             outputs = Outputs(options.out, tables, settings["overlay_alpha"])
             evaluator = Evaluator(result, candidates, labels, stack.enter_context(outputs))
             damage = evaluate_pairs(reader, bag, evaluator, expected(result))
-            result.frames.remarks.extend(registration_remarks(result))
+            result.frames.remarks.extend(remarks_on_the_bag(result))
             problems += [damage] if damage else []
         mapper = candidates[0].mapper
         problems += explain(result, mapper.source if mapper else None)

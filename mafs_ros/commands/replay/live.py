@@ -21,7 +21,14 @@ from mafs_ros.base.resources import default_weights
 from mafs_ros.commands.replay.live_result import Live, LiveError, digest
 from mafs_ros.commands.replay.options import Options
 from mafs_ros.images.messages.cdr import header_stamp
-from mafs_ros.rig.account import drops, integer, latencies_ms, read_sent
+from mafs_ros.rig.account import (
+    drops,
+    integer,
+    latencies_by_arrival_ms,
+    latencies_ms,
+    publications,
+    read_sent,
+)
 from mafs_ros.rig.processes import START_TIMEOUT_S, Process, RigError, set_environment
 from mafs_ros.rig.receiver import OUTPUTS, Receiver
 from mafs_ros.rig.source import Source
@@ -59,6 +66,8 @@ def run_live(options: Options, settings: dict[str, Any], topics: Topics) -> Live
     settings: parameters of the node. Raises LiveError or OSError; the logs lie in OUT/log.
     """
     out = options.out
+    if settings["pair_by"] == "arrival":
+        check_told_apart(options.bag, topics[0])
     (out / "log").mkdir(exist_ok=True)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mafs_live_")))
@@ -102,9 +111,33 @@ def run_live(options: Options, settings: dict[str, Any], topics: Topics) -> Live
             raise LiveError(str(error)) from error
         settle(receiver, player.said)
         node.stop()
-        published = read_sent(scratch / "sent.csv")
-        ages = ages_ms(receiver, published, options.bag, topics[0])
-        return measured(receiver, player.said, published, ages, options.rate)
+        sent = scratch / "sent.csv"
+        times = {
+            "latency": live_latencies_ms(receiver, sent, settings),
+            "age": ages_ms(receiver, read_sent(sent), options.bag, topics[0]),
+        }
+        return measured(receiver, player.said, times, options.rate)
+
+
+def check_told_apart(bag: Path, rgb: ImageTopic) -> None:
+    """Frames are told by their RGB stamps; raises LiveError where several have one."""
+    with Bag(bag, salvage=True) as reader:
+        stamps = read_times(reader, (rgb,))[0][rgb.name].stamps
+    if different := len(stamps) - len(set(stamps.tolist())):
+        raise LiveError(
+            f"{different} of {len(stamps)} images of {rgb.name} have the stamp of another, and "
+            "--live tells frames by them; evaluate this bag without --live"
+        )
+
+
+def live_latencies_ms(receiver: LiveReceiver, sent: Path, settings: dict[str, Any]) -> list[float]:
+    """From the publication of the later image of each pair to its fused image."""
+    arrivals = receiver.received["fused"]
+    received, published = {s: arrivals[s] for s in receiver.whole()}, read_sent(sent)
+    if settings["pair_by"] == "arrival":
+        thermal = publications(sent, "thermal")
+        return latencies_by_arrival_ms(received, published["rgb"], thermal).tolist()
+    return latencies_ms(received, published, settings["thermal_time_offset_s"]).tolist()
 
 
 def restore_environment(before: dict[str, str]) -> None:
@@ -146,18 +179,16 @@ def live_source(options: Options, settings: dict[str, Any], topics: Topics) -> S
 
 
 def measured(
-    receiver: LiveReceiver,
-    sent: dict[str, Any],
-    published: dict[str, dict[int, int]],
-    ages: list[float],
-    rate: float,
+    receiver: LiveReceiver, sent: dict[str, Any], times: dict[str, list[float]], rate: float
 ) -> Live:
-    """Latencies, ages, throughput, drops by cause, and whether the counters add up."""
+    """Throughput, drops by cause, and whether the counters add up.
+
+    times: 'latency' and 'age' of the frames in ms.
+    """
     pairing = receiver.diagnostics.get("pairing", {})
     perception = receiver.diagnostics.get("perception", {})
     arrivals = receiver.received["fused"]
     stamps = receiver.whole()
-    latency = latencies_ms({s: arrivals[s] for s in stamps}, published).tolist()
     causes = drops(sent, receiver, pairing, perception)
     span_s = (max(arrivals.values()) - min(arrivals.values())) / 1e9 if len(arrivals) > 1 else 0.0
     numbers = {
@@ -171,8 +202,8 @@ def measured(
     }
     return Live(
         {s: (receiver.digests["fused"][s], receiver.digests["labels"][s]) for s in stamps},
-        latency,
-        ages,
+        times["latency"],
+        times["age"],
         numbers,
         unaccounted(numbers),
     )

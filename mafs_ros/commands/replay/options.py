@@ -13,7 +13,8 @@ class Options:
 
     rgb_topic, thermal_topic: '' where they are guessed. labels: topic of the bag, or a folder.
     weights: None for those shipped. compare: weights or BACKEND[:PRECISION], '' for none.
-    rate: of the live node, as a multiple of the recorded speed.
+    confidence: whether it is computed and written. rate: of the live node, as a multiple of the
+    recorded speed.
     """
 
     bag: Path
@@ -28,6 +29,7 @@ class Options:
     compare: str
     every: int
     live: bool
+    confidence: bool
     rate: float
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from mafs_ros.bags.reader import TYPES
 from mafs_ros.bags.writer import BagWriter
-from mafs_ros.base.output_topics import IMAGES, LABEL_INFO, absolute
+from mafs_ros.base.output_topics import CONFIDENCE, IMAGES, LABEL_INFO, absolute
 from mafs_ros.commands.replay.folder import PART
 from mafs_ros.commands.replay.frames import Images
 from mafs_ros.commands.replay.pictures import frame_picture
@@ -84,9 +84,12 @@ class Outputs:
             self._described = True
         perceived = images.perceived[0]
         shown_on = {"fused": perceived.fused, "labels": perceived.labels, "overlay": shown}
-        for name, topic in IMAGES.items():
+        topics = {topic: shown_on[name] for name, topic in IMAGES.items()}
+        if perceived.confidence is not None:
+            topics[CONFIDENCE] = perceived.confidence
+        for topic, pixels in topics.items():
             self._bag.write_image(
-                absolute(topic), shown_on[name], frame.rgb.stamp, images.frame_id, frame.received
+                absolute(topic), pixels, frame.rgb.stamp, images.frame_id, frame.received
             )
 
 

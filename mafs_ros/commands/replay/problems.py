@@ -6,6 +6,7 @@ from collections import Counter
 
 from mafs_ros.bags.fit import LARGEST_SLOP_S, Fit, fit
 from mafs_ros.bags.times import Times
+from mafs_ros.commands.replay.live_result import Live
 from mafs_ros.commands.replay.result import ReplayResult
 from mafs_ros.perception.alignment.watch import advice
 from mafs_ros.perception.classes import ClassTable
@@ -18,7 +19,7 @@ NAMED_TROUBLES = 5  # different reasons that are spelled out
 def explain(replay: ReplayResult, label_table: ClassTable | None) -> list[str]:
     """What was wrong, after the bag has been read; label_table: of the ground truth."""
     assert replay.topics is not None
-    rgb, thermal = (replay.pairs.times[topic.name] for topic in replay.topics)
+    rgb, thermal = camera_times(replay)
     lines = [
         f"{topic.name}: {times.backward} stamps go back in time (a loop, a clock that "
         "was set, or images out of order); late images are not paired"
@@ -33,12 +34,8 @@ def explain(replay: ReplayResult, label_table: ClassTable | None) -> list[str]:
     elif not replay.pairs.count:
         lines.append(no_pairs(replay, rgb, thermal))
     live, frames = replay.live, replay.frames
-    if live is not None and live.different:
-        lines.append(
-            f"live: {len(live.different)} of {len(live.different) + len(live.same)} frames "
-            "of the node differ from the offline evaluation, the first with RGB stamp "
-            f"{live.different[0]}"
-        )
+    if live is not None and live.different and replay.settings["pair_by"] == "stamp":
+        lines.append(f"{live_difference(live)}, the first with RGB stamp {live.different[0]}")
     lines += frame_troubles(frames.reasons + frames.unscored) + label_troubles(replay)
     if label_table and (problem := no_object(frames.label_pixels, label_table)):
         lines.append(f"--labels {replay.options.labels}: {problem}")
@@ -72,6 +69,29 @@ def label_troubles(replay: ReplayResult) -> list[str]:
     return lines
 
 
+def live_difference(live: Live) -> str:
+    return (
+        f"live: {len(live.different)} of {len(live.different) + len(live.same)} frames "
+        "of the node differ from the offline evaluation"
+    )
+
+
+def remarks_on_the_bag(replay: ReplayResult) -> list[str]:
+    """What is worth a line and no problem, after the bag has been read."""
+    remarks = registration_remarks(replay)
+    live = replay.live
+    if live is not None and live.different and replay.settings["pair_by"] == "arrival":
+        remarks.append(
+            f"{live_difference(live)}: with pair_by: arrival the moments of arrival decide over "
+            "pairs and thermal range, and no two runs have the same"
+        )
+    rgb, thermal = camera_times(replay)
+    fault = found_fault(replay, rgb, thermal)
+    if fault is not None and fault.in_doubt and replay.pairs.count:
+        remarks.append(f"{fault}")
+    return remarks
+
+
 def registration_remarks(replay: ReplayResult) -> list[str]:
     """A line where the thermal images lie beside the RGB images more than once."""
     warn_px, offsets = replay.settings["registration_warn_px"], replay.series.offsets
@@ -84,12 +104,27 @@ def registration_remarks(replay: ReplayResult) -> list[str]:
     ]
 
 
+def camera_times(replay: ReplayResult) -> tuple[Times, Times]:
+    """Stamps and times of reception of the RGB and thermal images that were read."""
+    assert replay.topics is not None
+    rgb, thermal = replay.topics
+    return replay.pairs.times[rgb.name], replay.pairs.times[thermal.name]
+
+
 def stamp_fault(replay: ReplayResult, rgb: Times, thermal: Times) -> StampFault | None:
     """What is wrong with the stamps for sure, or keeps all pairs away."""
+    fault = found_fault(replay, rgb, thermal)
+    if fault is None or not fault.in_doubt:
+        return fault
+    return fault if fault.queue_short and not replay.pairs.count else None
+
+
+def found_fault(replay: ReplayResult, rgb: Times, thermal: Times) -> StampFault | None:
+    """What is wrong with the stamps, or may be."""
     settings = replay.settings
     if settings["pair_by"] != "stamp" or replay.topics is None:
         return None
-    fault = find_fault(
+    return find_fault(
         rgb.arrivals,
         thermal.arrivals,
         slop_s=settings["slop_s"],
@@ -97,15 +132,11 @@ def stamp_fault(replay: ReplayResult, rgb: Times, thermal: Times) -> StampFault 
         offset_s=settings["thermal_time_offset_s"],
         topics=(replay.topics[0].name, replay.topics[1].name),
     )
-    if fault is None or not fault.in_doubt:
-        return fault
-    return fault if fault.queue_short and not replay.pairs.count else None
 
 
 def pairing_options(fitted: Fit, images: int) -> str:
     """The options of this command that pair the bag."""
-    options = " ".join(f"-p {name}:={value}" for name, value in fitted.parameters.items())
-    return f"{options} pairs {fitted.counters.paired} of {images}"
+    return f"{fitted.options} pairs {fitted.counters.paired} of {images}"
 
 
 def no_pairs(replay: ReplayResult, rgb: Times, thermal: Times) -> str:

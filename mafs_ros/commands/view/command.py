@@ -43,6 +43,9 @@ def add_parser(commands) -> None:
         default="",
         help="namespace of the node and of relative topics",
     )
+    parser.add_argument(
+        "--confidence", action="store_true", help="a panel of how sure each label is, too"
+    )
     parser.add_argument("--port", metavar="N", type=int, default=9090, help="default: 9090")
     parser.add_argument(
         "--data-port", metavar="N", type=int, default=9876, help="for the pictures; default: 9876"
@@ -63,11 +66,12 @@ def run(args: argparse.Namespace) -> int:
         stack.callback(stop, process)
         data = f"rerun+http://{HOST}:{args.data_port}/proxy"
         stack.enter_context(PageServer(HOST, args.port, web_port, args.data_port))
-        picture = connect(data)
+        topics = topics_of(args)
+        picture = connect(data, list(topics))
         stack.callback(picture.disconnect)
         print(
             f"http://{HOST}:{args.port}/?hide_welcome_screen&url={quote(data, safe='')}",
             flush=True,
         )
-        show_topics(topics_of(args), picture)
+        show_topics(topics, picture)
     return 0

@@ -6,13 +6,13 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 HOST = "127.0.0.1"
 MEMORY_LIMIT = "200MB"  # of pictures kept for a browser that is opened later
 START_TIMEOUT_S = 20.0
-PANELS = ("rgb", "thermal", "fused", "overlay")
 
 
 def start_rerun(home: Path, data_port: int, web_port: int) -> subprocess.Popen[bytes]:
@@ -86,13 +86,13 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def connect(data: str) -> Any:
+def connect(data: str, panels: Sequence[str]) -> Any:
     """A recording that goes to rerun, with a panel for each kind of picture."""
     import rerun
     import rerun.blueprint as blueprint
 
     recording = rerun.RecordingStream("mafs")
     recording.connect_grpc(data)
-    views = [blueprint.Spatial2DView(origin=name, name=name) for name in PANELS]
+    views = [blueprint.Spatial2DView(origin=name, name=name) for name in panels]
     recording.send_blueprint(blueprint.Blueprint(blueprint.Grid(*views), collapse_panels=True))
     return recording

@@ -7,8 +7,6 @@ import time
 from functools import partial
 from typing import Any
 
-from mafs_ros.commands.view.rerun_process import PANELS
-
 PERIOD_S = 0.2  # between two pictures of a panel: faster, browsers without a GPU fall behind
 
 
@@ -21,6 +19,8 @@ def topics_of(args: argparse.Namespace) -> dict[str, str]:
         "fused": "mafs/fused/image",
         "overlay": "mafs/segmentation/overlay",
     }
+    if args.confidence:
+        names["confidence"] = "mafs/segmentation/confidence"
     return {
         panel: name if name.startswith("/") else f"{root}/{name}" for panel, name in names.items()
     }
@@ -66,14 +66,14 @@ class Viewer:
 
         self._recording, self._logger = recording, logger
         self._scaler = ThermalScaler()
-        self._due = dict.fromkeys(PANELS, 0.0)
+        self._due: dict[str, float] = {}
 
     def show(self, panel: str, message: Any) -> None:
         """Send one image if the panel is due; a bad one is reported and left out."""
         from rerun import Image
 
         now = time.monotonic()
-        if now < self._due[panel]:
+        if now < self._due.get(panel, 0.0):
             return
         self._due[panel] = now + PERIOD_S
         stamp_s = message.header.stamp.sec + message.header.stamp.nanosec / 1e9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mafs_ros.base.faults import Fault
 from mafs_ros.engine.cache import fetch, graph_facts
 from mafs_ros.engine.checks import read_checks
 from mafs_ros.engine.interface import Engine, Image
+from mafs_ros.engine.openvino.confidence import add_confidence
 from mafs_ros.engine.openvino.precision import TYPES, Size, compile_options, native_precisions
 from mafs_ros.engine.precision import choose_precision
 from mafs_ros.model.weights import read_info
@@ -44,6 +46,7 @@ class OpenVinoEngine(Engine):
     """
 
     name = "openvino"
+    gives_confidence = True
 
     def __init__(
         self,
@@ -67,28 +70,44 @@ class OpenVinoEngine(Engine):
             size for size in self._checks if self.precision_at(size)[0] == "int8"
         )
         self._requests: dict[Size, openvino.InferRequest] = {}
+        self._confident: dict[Size, openvino.InferRequest] = {}
         device = self._core.get_property("CPU", "FULL_DEVICE_NAME")
         self.description = f"OpenVINO {VERSION} {self._describe_precision()} on {device}"
 
     def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
+        fused, labels = self._infer(self._requests, self._compile, rgb, thermal)
+        return fused, labels
+
+    def run_with_confidence(self, rgb: Image, thermal: Image) -> tuple[Image, Image, Image]:
+        fused, labels, confidence = self._infer(
+            self._confident, self._compile_confident, rgb, thermal
+        )
+        return fused, labels, confidence
+
+    def _infer(
+        self,
+        requests: dict[Size, openvino.InferRequest],
+        compile_for: Callable[[Size], openvino.InferRequest],
+        rgb: Image,
+        thermal: Image,
+    ) -> list[Image]:
+        """The outputs, by a request for the size, compiled where there is none."""
         size = rgb.shape[1], rgb.shape[2]
-        request = self._requests.pop(size, None) or self._compile(size)
-        self._requests[size] = request  # the last one was used last
-        if len(self._requests) > KEPT_SIZES:
-            self._requests.pop(next(iter(self._requests)))
+        request = requests.pop(size, None) or compile_for(size)
+        requests[size] = request  # the last one was used last
+        if len(requests) > KEPT_SIZES:
+            requests.pop(next(iter(requests)))
         results = [
-            request.infer([rgb[i : i + 1], thermal[i : i + 1]], share_inputs=True)
+            request.infer([rgb[i : i + 1], thermal[i : i + 1]], share_inputs=True).to_tuple()
             for i in range(len(rgb))
         ]
         if len(results) == 1:
-            return results[0][0], results[0][1]
-        return (
-            np.concatenate([result[0] for result in results]),
-            np.concatenate([result[1] for result in results]),
-        )
+            return list(results[0])
+        return [np.concatenate(images) for images in zip(*results, strict=True)]
 
     def close(self) -> None:
         self._requests.clear()
+        self._confident.clear()
 
     def precision_at(self, size: Size) -> tuple[str, str]:
         """The precision for images of height, width, and why it is not the one wished for."""
@@ -125,6 +144,17 @@ class OpenVinoEngine(Engine):
 
     def _compile(self, size: Size) -> openvino.InferRequest:
         model, options, _ = self.source(size)
+        return self._request(model, options)
+
+    def _compile_confident(self, size: Size) -> openvino.InferRequest:
+        model, options, _ = self.source(size)
+        graph = self._core.read_model(model) if isinstance(model, Path) else model
+        add_confidence(graph, self.model_info.temperature)
+        return self._request(graph, options)
+
+    def _request(
+        self, model: Path | openvino.Model, options: dict[str, Any]
+    ) -> openvino.InferRequest:
         if self._cache_dir is not None:
             options[properties.cache_dir()] = str(self._cache_dir / "openvino-compiled")
         return self._core.compile_model(model, "CPU", options).create_infer_request()

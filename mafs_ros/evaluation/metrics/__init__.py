@@ -1,5 +1,6 @@
 """Scores of fused images and of label maps, and the definitions to print with them."""
 
+from mafs_ros.evaluation.metrics.calibration import CalibrationError
 from mafs_ros.evaluation.metrics.false_objects import FALSE_OBJECT_PERCENT, largest_false_object
 from mafs_ros.evaluation.metrics.fusion import (
     FUSION_METRICS,
@@ -26,6 +27,7 @@ __all__ = [
     "PROTOCOL",
     "SEGMENTATION_PROTOCOL",
     "VIF_MIN_SIZE",
+    "CalibrationError",
     "ConfusionMatrix",
     "FusionScores",
     "as_luminance",

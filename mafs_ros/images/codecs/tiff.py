@@ -20,7 +20,7 @@ class Tiff(NamedTuple):
     """What the first page says of itself, and the file as it is to be decoded.
 
     height, width: 0 where it does not say. type_name: of a sample, such as uint16. samples: of a
-    pixel. is_jpeg: compressed so. pages: those of full resolution.
+    pixel. is_jpeg: compressed so. pages: those of full resolution. big: a BigTIFF.
     upright: the data, without an order to turn the image or to multiply it by its alpha.
     """
 
@@ -32,6 +32,7 @@ class Tiff(NamedTuple):
     palette: bool
     is_jpeg: bool
     pages: int
+    big: bool
     upright: bytes
 
 
@@ -49,9 +50,9 @@ def read_tiff(data: bytes) -> Tiff | None:
     """None for other data, and where the directory is damaged or cut off."""
     if not is_tiff(data):
         return None
-    endian = "<" if data[:2] == b"II" else ">"
+    endian, big = "<" if data[:2] == b"II" else ">", b"+" in data[2:4]
     try:
-        pages = _pages(data, endian, big=b"+" in data[2:4])
+        pages = _pages(data, endian, big)
         first = pages[0]
     except (struct.error, IndexError):
         return None
@@ -70,6 +71,7 @@ def read_tiff(data: bytes) -> Tiff | None:
         _value(first, _PHOTOMETRIC, 1) == _PALETTE,
         _value(first, _COMPRESSION, 1) in _JPEG,
         1 + sum(not _value(page, _SUBFILE, 0) & 1 for page in pages[1:]),
+        big,
         bytes(upright),
     )
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mafs_ros.images.files.folders import Pair, files_of, list_images, pair_folders, some
+from mafs_ros.images.files.folders import (
+    Pair,
+    files_of,
+    four_channels,
+    list_images,
+    pair_folders,
+    some,
+)
 from mafs_ros.images.files.names import has_word, natural_order
 from mafs_ros.images.files.pixels import ImageFileError
 
@@ -13,19 +20,25 @@ from mafs_ros.images.files.pixels import ImageFileError
 RGB_FOLDERS = ("rgb", "vi", "visible", "vis")
 THERMAL_FOLDERS = ("thermal", "ir", "infrared", "lwir", "tir")
 LABEL_FOLDERS = ("labels", "label", "segmentation_labels")
+BOTH_FOLDER = "images"  # of MFNet: red, green, blue and thermal in one file
 OTHER_NAMES = ", ".join(RGB_FOLDERS[1:] + THERMAL_FOLDERS[1:] + LABEL_FOLDERS[1:])
 LOOKS_LIKE = (
     f"a folder of RGB images ({', '.join(RGB_FOLDERS)}) and one of thermal images "
-    f"({', '.join(THERMAL_FOLDERS)}) with images named alike, in it or in its subfolders; or one "
-    "folder of names that end in _rgb and _th"
+    f"({', '.join(THERMAL_FOLDERS)}) with images named alike, in it or in its subfolders; one "
+    "folder of names that end in _rgb and _th; or one called images of four channels, the last "
+    "of them thermal"
 )
 DEEPEST = 3  # subfolders of subfolders of subfolders
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the images of a drive lie. labels: None where there are none."""
+    """Where the images of a drive lie: in `root` or folders right below it.
 
+    rgb and thermal may be one folder. labels: None where there are none.
+    """
+
+    root: Path
     rgb: Path
     thermal: Path
     labels: Path | None
@@ -35,16 +48,11 @@ def find_folders(data: Path) -> Folders | None:
     """The image folders right below `data`; None where they are not there."""
     rgb, thermal = _subfolder(data, RGB_FOLDERS), _subfolder(data, THERMAL_FOLDERS)
     if rgb and thermal:
-        return Folders(rgb, thermal, _subfolder(data, LABEL_FOLDERS))
-    names = [path.stem for path in data.iterdir() if path.is_file()] if data.is_dir() else []
-    if any(has_word(name, "rgb") for name in names) and any(
-        has_word(name, "thermal") for name in names
-    ):
-        try:
-            pair_folders(data, data)
-        except (OSError, ImageFileError):
-            return None
-        return Folders(data, data, None)
+        return Folders(data, rgb, thermal, _subfolder(data, LABEL_FOLDERS))
+    for both in (_subfolder(data, (BOTH_FOLDER,)), data):
+        if both is not None and _is_of_both(both):
+            labels = _subfolder(data, LABEL_FOLDERS) if both != data else None
+            return Folders(data, both, both, labels)
     return None
 
 
@@ -75,8 +83,7 @@ def data_pairs(data: Path, labelled: bool) -> list[tuple[Pair, Path | None]]:
     for drive in drives:
         pairs = pair_folders(drive.rgb, drive.thermal)
         labels = labels_of(pairs, drive.labels) if drive.labels and labelled else {}
-        parent = drive.rgb if drive.rgb == drive.thermal else drive.rgb.parent
-        prefix = "".join(f"{part}_" for part in parent.relative_to(data).parts)
+        prefix = "".join(f"{part}_" for part in drive.root.relative_to(data).parts)
         found += [
             ((prefix + name, rgb, thermal), labels.get(name)) for name, rgb, thermal in pairs
         ]
@@ -98,6 +105,22 @@ def labels_of(pairs: list[Pair], folder: Path) -> dict[str, Path]:
             "Rename or move these files"
         )
     return files
+
+
+def _is_of_both(folder: Path) -> bool:
+    """Whether the files right in a folder are of both cameras: by their names, or in each."""
+    if not folder.is_dir():
+        return False
+    files = [path for path in folder.iterdir() if path.is_file()]
+    cameras = [any(has_word(path.stem, camera) for path in files) for camera in ("rgb", "thermal")]
+    if not all(cameras):
+        pictures = (path for path in files if path.suffix.lower() == ".png")
+        return not any(cameras) and four_channels(pictures)
+    try:
+        pair_folders(folder, folder)
+    except (OSError, ImageFileError):
+        return False
+    return True
 
 
 def _subfolder(parent: Path, names: tuple[str, ...]) -> Path | None:

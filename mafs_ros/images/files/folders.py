@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from mafs_ros.images.codecs.header import read_header
 from mafs_ros.images.files.names import has_word, match_names, natural_order, without_words
 from mafs_ros.images.files.pixels import ARRAY_SUFFIX, IMAGE_SUFFIXES, ImageFileError
 
 Pair = tuple[str, Path, Path]  # name, RGB file, thermal file
 # Folders that programs put among the images: previews of macOS archives and of a NAS.
 NO_IMAGES = ("__MACOSX", "@eaDir")
+_HEADER = 64  # bytes of a PNG that say how many channels it has
 
 
 def list_images(folder: Path | str) -> dict[str, Path]:
@@ -67,12 +69,15 @@ def pair_folders(rgb_dir: Path | str, thermal_dir: Path | str) -> list[Pair]:
     """Pair the images of two folders by their names without suffix, in natural order.
 
     Names may differ by the word for the camera (0001_rgb and 0001_th, which pair as 0001) and in
-    the zeros before numbers; both folders may be one whose names have such words. Returns (name,
-    RGB path, thermal path); the images of a pair may differ in size. Raises ImageFileError where
+    the zeros before numbers; both folders may be one whose names have such words, or whose images
+    have four channels, the last of them thermal. Returns (name, RGB path, thermal path) for
+    `read_pair`; the images of a pair may differ in size. Raises ImageFileError where
     an image has no partner: it counts and names those left over.
     """
     rgb, thermal = list_images(rgb_dir), list_images(thermal_dir)
     if Path(rgb_dir).resolve() == Path(thermal_dir).resolve():
+        if not any(has_word(name, "thermal") for name in rgb) and four_channels(rgb.values()):
+            return [(name, path, path) for name, path in rgb.items()]
         rgb, thermal = _of_one_folder(rgb, rgb_dir)
     partners = match_names(rgb, thermal)
     lonely = [
@@ -92,6 +97,20 @@ def pair_folders(rgb_dir: Path | str, thermal_dir: Path | str) -> list[Pair]:
     ]
 
 
+def four_channels(pictures: Iterable[Path]) -> bool:
+    """Whether the first picture says of itself that it has four channels."""
+    path = next(iter(pictures), None)
+    if path is None:
+        return False
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_HEADER)
+    except OSError:
+        return False
+    header = read_header(start)
+    return header is not None and header.codec == "PNG" and header.channels == 4
+
+
 def _of_one_folder(
     images: dict[str, Path], folder: Path | str
 ) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -102,8 +121,8 @@ def _of_one_folder(
     )
     if not rgb or not thermal:
         raise ImageFileError(
-            f"{folder}: is given for both cameras; expected two folders, or names that end in "
-            "_rgb and _th"
+            f"{folder}: is given for both cameras; expected two folders, names that end in "
+            "_rgb and _th, or images of four channels"
         )
     return rgb, thermal
 

@@ -21,7 +21,8 @@ ARRAY_SUFFIX = ".npy"
 _ARRAY_START = b"\x93NUMPY"
 # Samples of a TIFF that come out as they are stored; OpenCV shifts those of 10, 12 and 14 bits.
 _TIFF_TYPES = ("uint1", "uint8", "uint16", "int8", "int16", "int32", "float32", "float64")
-
+# As what OpenCV before 4.6 gives out the bits of a TIFF's samples.
+_SAME_BITS = {"int8": "uint8", "int16": "uint16", "int32": "float32"}
 
 # Its values are spread over 0..255 where white is less; those of a binary PGM (P5) are not.
 _TEXT_GREY = re.compile(rb"P2(?:(?:\s|#[^\n]*\n)+(\d+)){3}")
@@ -74,9 +75,16 @@ def _damaged(data: bytes, path: Path | str) -> ImageFileError:
 def _decoded_tiff(data: bytes, path: Path | str, flags: int) -> NDArray[Any]:
     tiff = _checked_tiff(data, path)
     image = decode(tiff.upright, flags)
+    if image is None and tiff.big:
+        raise ImageFileError(
+            f"{path}: is a BigTIFF that OpenCV {cv2.__version__} cannot read (old ones read "
+            "none), or damaged; save it as TIFF or PNG"
+        )
     if image is None:
         raise _damaged(data, path)
     stored = "uint8" if tiff.palette or tiff.bits == 1 else tiff.type_name
+    if _SAME_BITS.get(stored) == image.dtype.name:
+        image = image.view(stored)
     if image.dtype.name != stored:
         raise ImageFileError(
             f"{path}: is a TIFF of {stored}, which this OpenCV ({cv2.__version__}) reads as "

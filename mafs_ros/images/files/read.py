@@ -1,4 +1,4 @@
-"""Reads image files: RGB images, thermal images, labels."""
+"""Reads image files: RGB images, thermal images, both in one file, labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mafs_ros.images.codecs.flir import FlirError, raw_counts
 from mafs_ros.images.files.labels import label_ids
-from mafs_ros.images.files.pixels import ImageFileError, pixels_of, read_bytes
+from mafs_ros.images.files.pixels import ImageFileError, decoded, pixels_of, read_bytes
 from mafs_ros.images.messages.pixels import GREY_EXCEPTIONS, coloured, grey_of
 
 LARGEST_EXACT = 1 << 24  # of the whole numbers that float32 holds
@@ -57,6 +57,39 @@ def read_thermal(path: Path | str) -> NDArray[Any]:
     if image.ndim == 3:
         image = _one_channel(image, path)
     return _measured(image, path)
+
+
+def read_pair(rgb: Path | str, thermal: Path | str) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """What `read_rgb` and `read_thermal` give; of one file for both its four channels (MFNet)."""
+    if Path(rgb) == Path(thermal):
+        image = read_four_channels(rgb)
+        return np.ascontiguousarray(image[:, :, :3]), np.ascontiguousarray(image[:, :, 3])
+    return read_rgb(rgb), read_thermal(thermal)
+
+
+def read_four_channels(path: Path | str) -> NDArray[np.uint8]:
+    """Red, green, blue and thermal of one file, uint8 [H, W, 4].
+
+    Raises FileNotFoundError, OSError (not readable) or ImageFileError: another number or type of
+    channels, or a fourth one that is 255 everywhere and so no thermal image.
+    """
+    image = decoded(read_bytes(Path(path)), path, cv2.IMREAD_UNCHANGED)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 4:
+        raise ImageFileError(
+            f"{path}: got {image.dtype} {list(image.shape)}, expected uint8 [H, W, 4] with "
+            "thermal as the fourth channel; was the file saved anew by a program that drops it?"
+        )
+    if (image[:, :, 3] == 255).all():
+        raise ImageFileError(
+            f"{path}: its fourth channel is 255 everywhere, which is transparency and no thermal "
+            "image; give the file or folder of the thermal images beside that of the RGB images"
+        )
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), np.uint8)
+
+
+def read_fourth_channel(path: Path | str) -> NDArray[np.uint8]:
+    """The thermal image of `read_four_channels`, uint8 [H, W]."""
+    return np.ascontiguousarray(read_four_channels(path)[:, :, 3])
 
 
 def _one_channel(image: NDArray[Any], path: Path | str) -> NDArray[Any]:

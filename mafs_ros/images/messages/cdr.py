@@ -1,4 +1,4 @@
-"""sensor_msgs/Image in its serialised form (CDR), read and written with one copy of the pixels.
+"""Images in their serialised form (CDR), read and written with one copy of the pixels.
 
 rclpy turns a message into Python objects and back by way of C structures, each with pixels of its
 own: 0.8 ms for 640x480 in colour, each way. Its `raw` subscriptions and `publish(bytes)` pass the
@@ -61,6 +61,14 @@ def header_stamp(raw: bytes) -> int:
     return seconds * 10**9 + nanoseconds
 
 
+def header_frame(raw: bytes) -> str:
+    """The frame_id in a serialised message that begins with a std_msgs/Header."""
+    reader = _Reader(raw, _byte_order(raw))
+    reader.number("i")
+    reader.number("I")
+    return reader.text()
+
+
 def with_stamp(raw: bytes, stamp: int) -> bytes:
     """The same serialised message with another stamp, in nanoseconds, in its header."""
     new = struct.pack(f"{_byte_order(raw)}iI", *divmod(stamp, 10**9))
@@ -110,6 +118,21 @@ def write_image(
     _append_text(start, encoding)
     _append(start, "B", int(NATIVE == ">"))
     _append(start, "II", step, len(data))
+    return b"".join((start, data))
+
+
+def write_compressed_image(
+    stamp: tuple[int, int], frame_id: str, described: str, data: memoryview
+) -> bytes:
+    """Serialise a sensor_msgs/CompressedImage.
+
+    stamp: seconds and nanoseconds; described: its `format`; data: of the file, copied.
+    """
+    start = bytearray(ENCAPSULATION)
+    _append(start, "iI", *stamp)
+    _append_text(start, frame_id)
+    _append_text(start, described)
+    _append(start, "I", len(data))
     return b"".join((start, data))
 
 

@@ -24,6 +24,7 @@ BOOT_S = 3.2e8  # stamps before 1980 count from a start, not from 1970
 TAI_S, GPS_S = 37, 18  # ahead of UTC since 2017
 ZONE_S, MOST_QUARTERS = 900, 56  # time zones are whole quarters of an hour, up to 14 h
 JUMP_S = 1.0
+_SOME_ZERO = 0.2  # of the images: the first few may be without a stamp
 BY_ARRIVAL = {"pair_by": "arrival"}
 UNITS = {-3: "microseconds", -6: "milliseconds", -9: "seconds"}  # taken for nanoseconds
 
@@ -101,13 +102,17 @@ def _own_faults(cameras: tuple[Arrivals, Arrivals]) -> Iterator[str]:
     """What the stamps of each camera show by themselves; '' where that is nothing."""
     paces = [_pace(camera) for camera in cameras]
     for index, (stamps, _) in enumerate(cameras):
-        different = len(np.unique(stamps))
+        different, beside = len(np.unique(stamps)), int((stamps % NS_PER_S).max())
         if not stamps.any():
             yield "are all 0: the driver sets none"
         elif different == 1:
             yield f"are all the same ({stamps[0] / NS_PER_S:.3f} s): the driver sets one for all"
-        elif 2 * different <= len(stamps) and not np.any(stamps % NS_PER_S):
-            yield "are whole seconds: the driver leaves out the nanoseconds"
+        elif np.count_nonzero(stamps == 0) >= max(2, _SOME_ZERO * len(stamps)):
+            zeros = np.count_nonzero(stamps == 0)
+            yield f"are 0 in {zeros} of {len(stamps)} images: the driver does not always set one"
+        elif 2 * len(np.unique(stamps // NS_PER_S)) <= len(stamps) and beside < NS_PER_S / 1000:
+            lost = "writes microseconds as" if beside else "leaves out the"
+            yield f"are whole seconds and at most {beside} ns: the driver {lost} nanoseconds"
         else:
             yield _pace_fault(paces[index], paces[1 - index])
 

@@ -99,8 +99,8 @@ class Registration:
                 f"the shapes of the images differ, RGB {text(size)} ({rgb_shape:.2f}) and "
                 f"thermal {text(thermal_size)} ({thermal_shape:.2f}): the thermal image is "
                 "stretched and lies wrong on the RGB image, unless both cameras see the same "
-                "rectangle; give the homography between them in registration_file (mafs fuse: "
-                "--registration-file)",
+                "rectangle; measure the homography between them with mafs calibrate, and give it "
+                "in registration_file (mafs fuse: --registration-file)",
             )
 
     def _build_warp(self, thermal_size: Size, rgb_size: Size) -> _Warp:

@@ -10,6 +10,7 @@ from typing import Any
 
 import openvino
 import pytest
+from untrained import FEW, save_untrained
 
 from mafs_ros.cli import main
 from mafs_ros.commands.benchmark import peak
@@ -17,9 +18,6 @@ from mafs_ros.commands.benchmark.chart import chart
 from mafs_ros.commands.benchmark.report import markdown
 from mafs_ros.commands.benchmark.worker import BenchmarkError, Job, Worker
 from mafs_ros.engine.openvino.precision import compile_options
-from mafs_ros.model import build_model
-from mafs_ros.model.weights import ModelInfo, save_weights
-from mafs_ros.perception.classes import load_class_table
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -27,11 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_reports_every_engine_against_eager(tmp_path: Path, capsys, monkeypatch) -> None:
     """With one thread: PyTorch's wait for each other for seconds where others use the cores."""
     monkeypatch.setattr(peak, "ROUNDS", 1)
-    # Few operations, which are quick to convert.
-    config = {"dem_levels": (), "cam": False, "afm": False, "phf": False, "mst": False}
-    info = ModelInfo("mafs-lite", config, load_class_table("street").to_dict())
-    weights = tmp_path / "few.safetensors"
-    save_weights(weights, build_model("mafs-lite", 4, **config), info)
+    weights = save_untrained(tmp_path / "few.safetensors", **FEW)
     out = tmp_path / "out"
     assert (
         main(

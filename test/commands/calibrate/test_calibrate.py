@@ -7,6 +7,7 @@ from dataclasses import replace
 import calibration_rig as rig
 import numpy as np
 import pytest
+from browser import Browser
 
 from mafs_ros.commands.calibrate.method.calibrate import calibrate, steps
 from mafs_ros.commands.calibrate.method.coarse import RATIOS, ROTATIONS, coarse_search
@@ -82,3 +83,20 @@ def test_the_page_holds_its_pictures_and_loads_nothing(found):
     assert "a &lt;b&gt; &amp; &#34;drive&#34;" in text
     assert text.count("data:image/jpeg;base64,") == 3 * 6 + 1
     assert "http://" not in text and "https://" not in text
+
+
+def test_the_page_in_a_browser(found, tmp_path):
+    """Without errors or requests; its sliders lay one picture over the other."""
+    path = tmp_path / "report.html"
+    path.write_text(page(found, "drive", registration_text(found, "drive"), None))
+    slide = """for (const slider of document.querySelectorAll("input[type=range]")) {
+        slider.value = 100; slider.dispatchEvent(new Event("input")); }"""
+    with Browser(tmp_path, "--disable-gpu", height=3000) as shown:
+        shown.open(path.as_uri())
+        before = shown.screenshot()
+        shown.call("Runtime.evaluate", expression=slide)
+        after = shown.screenshot()
+    assert not shown.errors
+    assert shown.urls <= {path.as_uri()}
+    assert len(np.unique(before.reshape(-1, 3), axis=0)) > 2000  # photographs
+    assert (np.abs(before.astype(int) - after).max(axis=2) > 30).mean() > 0.01

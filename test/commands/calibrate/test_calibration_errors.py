@@ -11,6 +11,7 @@ import pytest
 
 from mafs_ros.commands.calibrate.method import calibrate as calibration
 from mafs_ros.commands.calibrate.method.evaluate import Case, run_cases, table
+from mafs_ros.commands.calibrate.method.evaluate_watch import row
 from mafs_ros.commands.calibrate.method.geometry import corners, moved
 from mafs_ros.commands.calibrate.method.warped import (
     RGB_SIZE,
@@ -71,3 +72,17 @@ def test_the_table():
     assert rows[2] == "| road | 4 | 2.00 | 10.00 | 12.00 | 1 | 0 | 1 | 5.0 |"
     assert rows[3] == "| tno | 1 | - | - | - | - | - | 1 | 5.0 |"
     assert rows[4].startswith("| all but tno | 4 |")
+
+
+def test_the_row_of_the_watch(frames):
+    """Pairs that fit; the same 4 pixels of 640 beside; 10 to 30 beside."""
+    size = rig.RGB_SIZE[::-1]
+    window = [
+        (frame.rgb, cv2.warpPerspective(frame.thermal, rig.homography(), size))
+        for frame in frames[:8]
+    ]
+    cells = [cell.strip() for cell in row("made", [window], np.eye(3)).strip("|").split("|")]
+    near, far = (float(cells[index].split(",")[0]) for index in (2, 3))
+    assert cells[:2] == ["made", "1"]
+    assert near < 1.5 < 2.5 < far
+    assert cells[5:] == ["0 of 1", "5 of 5"]

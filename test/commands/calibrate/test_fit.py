@@ -13,7 +13,7 @@ from mafs_ros.commands.calibrate.method.geometry import (
     moved,
     through_corners,
 )
-from mafs_ros.commands.calibrate.method.surfaces import CELLS
+from mafs_ros.commands.calibrate.method.surfaces import CELLS, in_units_of_noise
 
 SIZE, REACH = (120, 160), 8
 
@@ -41,6 +41,21 @@ def test_a_known_homography_is_found(displacements):
     true = through_corners(start, start + np.array(displacements))
     _, found = SurfaceFit(surfaces_of(true), SIZE, ridge=0.0)(np.zeros(8))
     assert mean_distance(found, true, SIZE, SIZE) < 0.05
+
+
+def test_noisy_cells_do_not_outweigh_clear_ones():
+    """Every third cell wavers by as much as ten hills; the others show the truth."""
+    start = corners(SIZE)
+    true = through_corners(start, start + [[-2, 1.5], [-1, 1], [-1.5, 1.2], [-2.2, 1]])
+    surfaces = surfaces_of(true)
+    noise = np.random.default_rng(3).normal(0, 10, surfaces[::3].shape)
+    surfaces[::3] += noise
+    as_they_are, weighed = (
+        mean_distance(SurfaceFit(given, SIZE, ridge=0.0)(np.zeros(8))[1], true, SIZE, SIZE)
+        for given in (surfaces, in_units_of_noise(surfaces))
+    )
+    assert weighed < 0.3 < as_they_are
+    assert not in_units_of_noise(np.zeros_like(surfaces)).any()
 
 
 def test_the_ridge_holds_what_earlier_fits_have_moved_too():

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import openvino
 import pytest
-import torch
+from untrained import FEW, save_untrained
 
 from mafs_ros.cli import main
 from mafs_ros.engine import create_engine
@@ -21,9 +21,6 @@ from mafs_ros.engine.openvino import convert, int8
 from mafs_ros.engine.openvino.counters import OperationTime, operation_times
 from mafs_ros.engine.openvino.precision import compile_options, native_precisions
 from mafs_ros.evaluation.sampled_pairs import read_pairs, spread
-from mafs_ros.model import build_model
-from mafs_ros.model.weights import ModelInfo, save_weights
-from mafs_ros.perception.classes import load_class_table
 from mafs_ros.simulation import StreetSimulation
 
 SIZE = (64, 96)
@@ -48,14 +45,8 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "tiny[1].safetensors"  # a name with a glob in it
-    table = load_class_table("street").to_dict()
-    # Few operations: all of them would take NNCF a minute.
-    config = {"dem_levels": (), "cam": False, "afm": False, "phf": False, "mst": False}
-    info = ModelInfo("mafs-lite", config, table)
-    save_weights(path, build_model("mafs-lite", 4, **config), info)
-    return path
+    return save_untrained(path, **FEW)  # all operations would take NNCF a minute
 
 
 @pytest.fixture(scope="module", autouse=True)

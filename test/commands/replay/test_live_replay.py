@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from replay_bag import MS, replay, write_bag
+from replay_bag import MS, START, STEP, replay, write_bag
 
+from mafs_ros.bags.writer import BagWriter
 from mafs_ros.commands.replay.live_estimate import live_estimate
 
 
@@ -17,6 +18,43 @@ def test_live_estimate_of_a_busy_node():
     assert (estimate.pairs, estimate.replaced) == (5, 2)
     assert estimate.latency_ms == [250.0, 300.0, 350.0]
     assert live_estimate(received, [20.0] * 5).replaced == 0
+
+
+def test_live_node_pairs_by_arrival(tmp_path, frames, demo_domain):
+    """Of a thermal camera that sets no stamps; moments of arrival are no run's like another's."""
+    pytest.importorskip("rclpy", reason="needs ROS 2")
+    bag = without_stamps(tmp_path / "bag", frames, rgb=False)
+    options = ("--live", "--rate", "0.3", "-p", "pair_by:=arrival")
+    code, report = replay(bag, tmp_path / "out", *options)
+    assert (code, report["problems"]) == (0, [])
+    live = json.loads((tmp_path / "out" / "timing.json").read_text())["live"]
+    assert live["pairs"] == 6
+    assert live["published"] == report["frames"]["evaluated"] >= 1
+    assert live["same_bytes"] + live["different_bytes"] == live["published"]
+    said = [line for line in report["warnings"] if "no two runs have the same" in line]
+    assert len(said) == bool(live["different_bytes"])
+    assert live["latency_ms"]["min"] > 0
+
+
+def test_frames_that_have_one_stamp_are_not_told_apart(tmp_path, frames):
+    pytest.importorskip("rclpy", reason="needs ROS 2")
+    bag = without_stamps(tmp_path / "bag", frames, rgb=True)
+    code, report = replay(bag, tmp_path / "out", "--live", "-p", "pair_by:=arrival")
+    assert code == 1
+    (problem,) = report["problems"]
+    assert "5 of 6 images of /rgb/image have the stamp of another" in problem
+    assert "evaluate this bag without --live" in problem
+    assert replay(bag, tmp_path / "out", "-p", "pair_by:=arrival")[0] == 0
+
+
+def without_stamps(path, frames, *, rgb):
+    """A bag whose thermal images, and with `rgb` all images, have the stamp 0."""
+    with BagWriter(path) as writer:
+        for index, frame in enumerate(frames):
+            received = START + index * STEP
+            writer.write_image("/rgb/image", frame.rgb, 0 if rgb else received, "rgb", received)
+            writer.write_image("/thermal/image", frame.thermal, 0, "thermal", received + 5 * MS)
+    return path
 
 
 def test_live_node_gives_the_bytes_of_the_offline_evaluation(tmp_path, frames, demo_domain):

@@ -126,11 +126,19 @@ def test_same_bytes_twice_and_from_another_storage(
         ).read_bytes(), file
 
 
-def test_every(tmp_path, frames):
-    code, report = replay(write_bag(tmp_path / "b", frames), tmp_path / "out", "--every", 4)
+def test_every_and_confidence(tmp_path, frames):
+    bag = write_bag(tmp_path / "b", frames)
+    code, report = replay(bag, tmp_path / "out", "--every", 4, "--confidence")
     assert code == 0
     assert (report["pairing"]["pairs"], report["frames"]["evaluated"]) == (6, 2)
     assert [row["pair"] for row in rows(tmp_path / "out")] == ["0", "4"]
+    rgb, thermal = frames[0].rgb, ThermalScaler()(frames[0].thermal, (START + 3 * MS) / 1e9)
+    engine = create_engine("torch", default_weights())
+    expected = engine.with_confidence(rgb[None], thermal[None])[2]
+    with reader.Bag(tmp_path / "out" / "output.mcap") as output:
+        sure, _ = (m.deserialize() for m in output.messages(["/mafs/segmentation/confidence"]))
+    assert sure.encoding == "mono8"
+    assert sure.data.tobytes() == expected.tobytes()
 
 
 def test_settings_of_the_node_are_used(tmp_path, frames):

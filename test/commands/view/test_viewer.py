@@ -89,7 +89,12 @@ def test_a_taken_port_is_named(page):
 def test_topics(options, rgb, fused):
     topics = stream.topics_of(make_parser().parse_args(["view", *options]))
     assert (topics["rgb"], topics["fused"]) == (rgb, fused)
-    assert tuple(topics) == rerun_process.PANELS
+    assert tuple(topics) == ("rgb", "thermal", "fused", "overlay")
+
+
+def test_confidence_has_a_panel_where_it_is_asked_for():
+    topics = stream.topics_of(make_parser().parse_args(["view", "--confidence"]))
+    assert topics["confidence"] == "/mafs/segmentation/confidence"
 
 
 def image(colour, encoding="rgb8"):

@@ -41,6 +41,8 @@ def fault(rgb: Arrivals, thermal: Arrivals, **options) -> StampFault | None:
         (camera(taken(10), 53 * S - NOW), camera(taken(10), 53 * S - NOW)),  # of one boot
         (camera(taken(10)), camera(taken(10)[:2])),  # too few to judge
         (camera(taken(1)), camera(taken(1))),  # whole seconds, rightly
+        (camera(taken(10)), Arrivals(np.where(np.arange(60) < 2, 0, taken(10)), taken(10))),
+        (camera(taken(10)), camera(np.repeat(taken(10), 2))),  # each image published twice
         (Arrivals(taken(10), taken(10)), Arrivals(taken(10), taken(10))),
         (Arrivals(taken(10), 0 * taken(10)), Arrivals(taken(10), 0 * taken(10))),  # no reception
     ],
@@ -62,6 +64,8 @@ WHOLE = Arrivals(taken(10) // S * S, taken(10))
 MICRO = Arrivals(taken(10) // 1000, taken(10))
 COUNTER = Arrivals(np.arange(60, dtype=np.int64) * S, taken(10))
 JUMP = Arrivals(taken(10) + np.where(np.arange(60) < 30, 0, 100 * S), taken(10))
+HALF_ZERO = Arrivals(np.where(np.arange(60) % 2, 0, taken(10)), taken(10))
+MICRO_AS_NANO = Arrivals(taken(10) // S * S + taken(10) % S // 1000, taken(10))
 BOOT, OTHER_BOOT = camera(taken(10), 53 * S - NOW), camera(taken(10), 9000 * S - NOW)
 
 
@@ -72,6 +76,13 @@ BOOT, OTHER_BOOT = camera(taken(10), 53 * S - NOW), camera(taken(10), 9000 * S -
         (ZERO, camera(taken(10)), "stamps of the RGB camera are all 0", ARRIVAL),
         (ZERO, ZERO, "RGB camera and the thermal camera are all 0", ARRIVAL),
         (camera(taken(10)), WHOLE, "thermal camera are whole seconds", ARRIVAL),
+        (camera(taken(10)), HALF_ZERO, "thermal camera are 0 in 30 of 60 images", ARRIVAL),
+        (
+            camera(taken(10)),
+            MICRO_AS_NANO,
+            "thermal camera are whole .* writes microseconds as nanoseconds",
+            ARRIVAL,
+        ),
         (camera(taken(10)), MICRO, "thermal camera advance .* count microseconds", ARRIVAL),
         (camera(taken(10)), COUNTER, "thermal camera advance by 10 s in a second", ARRIVAL),
         (MICRO, MICRO, "RGB camera and the thermal camera .* microseconds", ARRIVAL),
@@ -97,6 +108,13 @@ BOOT, OTHER_BOOT = camera(taken(10), 53 * S - NOW), camera(taken(10), 9000 * S -
             {"thermal_time_offset_s": 7200.0},
         ),
         (camera(taken(10)), camera(taken(10), -(10**8) * S), "another clock", ARRIVAL),
+        (
+            camera(taken(10)),
+            camera(taken(10), 19_800 * S),
+            "thermal camera are 5.5 h ahead of the time: local time",
+            {"thermal_time_offset_s": -19_800.0},
+        ),
+        (camera(taken(10)), camera(taken(10), -315_964_800 * S), "another clock", ARRIVAL),
         (
             camera(taken(30)),
             camera(taken(9), 500 * MS),

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +11,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from short_training import make_street, tiny, train
+from short_training import (
+    DEADLINE_S,
+    differences,
+    finish,
+    load,
+    make_street,
+    start,
+    tiny,
+    train,
+)
 
 from mafs_ros.model.weights import load_weights
 from training import stage1
@@ -26,9 +32,6 @@ from training.recipes.recipe import Optimisation, load_recipe
 from training.recipes.sources import open_sources
 from training.teachers import build_teacher
 from training.teachers.file import save_teacher
-
-ROOT = Path(__file__).resolve().parents[3]
-DEADLINE_S = 90
 
 
 @pytest.fixture(scope="module")
@@ -52,43 +55,6 @@ def command(stage: str, street: Path, out: Path, overrides: list[str], *options:
         *("-m", f"training.{stage}", "--recipe", "street_lite", "--out", str(out)),
         *("--data", f"street_rgbt={street}", *options, "--set", *overrides),
     ]
-
-
-def start(arguments: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> None:
-    output, _ = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, output[-3000:]
-
-
-def load(out: Path) -> dict:
-    return torch.load(out / checkpoint.CHECKPOINT, weights_only=True)
-
-
-def differences(one: object, other: object, where: str = "") -> dict[str, float]:
-    """Largest difference of every tensor of two nested states; 0 for other values, or fail."""
-    if isinstance(one, torch.Tensor):
-        assert isinstance(other, torch.Tensor) and one.shape == other.shape, where
-        return {where: (one.double() - other.double()).abs().max().item() if one.numel() else 0}
-    if isinstance(one, dict | list | tuple):
-        assert type(one) is type(other) and len(one) == len(other), where
-        pairs = one.items() if isinstance(one, dict) else enumerate(one)
-        return {
-            path: value
-            for key, entry in pairs
-            for path, value in differences(entry, other[key], f"{where}/{key}").items()
-        }
-    assert one == other, where
-    return {}
 
 
 def test_a_killed_run_resumes_to_the_same_weights(

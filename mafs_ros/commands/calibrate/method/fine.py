@@ -8,7 +8,7 @@ import numpy as np
 
 from mafs_ros.commands.calibrate.method.fit import SurfaceFit
 from mafs_ros.commands.calibrate.method.frames import Frame
-from mafs_ros.commands.calibrate.method.surfaces import cell_surfaces
+from mafs_ros.commands.calibrate.method.surfaces import cell_surfaces, in_units_of_noise
 from mafs_ros.perception.registration.numbers import Matrix, rescaling
 
 # Width in pixels, reach in pixels, stages. A level of 640 leads astray: at that size the parallax
@@ -29,7 +29,7 @@ def refine(frames: Sequence[Frame], homography: Matrix, ridge: float = RIDGE) ->
     for longest, reach, stages in LEVELS:
         surfaces, size = cell_surfaces(frames, homography, longest, reach)
         before *= size[1] / last_width
-        moved, beside = SurfaceFit(surfaces, size, ridge)(before, stages)
+        moved, beside = SurfaceFit(in_units_of_noise(surfaces), size, ridge)(before, stages)
         before, last_width = before + moved, size[1]
         scale = rescaling(frames[0].rgb.shape, size)
         homography = np.linalg.inv(scale) @ np.linalg.inv(beside) @ scale @ homography

@@ -14,6 +14,8 @@ from mafs_ros.perception.registration.numbers import Matrix, Size, rescaling
 
 CELLS = (9, 12)  # down, across
 FEWEST_TO_CENTRE = 5  # frames, from which on what all of them share is taken off
+_LEAST_NOISE = 0.2  # of the middle cell's: a cell of sky must not be raised without limit
+_DEVIATION = 1.4826  # standard deviation of normal noise by its median absolute deviation
 Surfaces = NDArray[np.float32]  # [cells, 2 reach + 1, 2 reach + 1]
 
 
@@ -38,6 +40,18 @@ def cell_surfaces(
             cells = cv2.resize(agreement, CELLS[::-1], interpolation=cv2.INTER_AREA)
             found[dy, dx] = cells.ravel()
     return np.ascontiguousarray(found.transpose(2, 0, 1)), size
+
+
+def in_units_of_noise(surfaces: Surfaces) -> Surfaces:
+    """The surfaces above their medians, each by how much it wavers.
+
+    Agreement by chance grows with the edges that a cell has in either camera: leaves, which the
+    thermal camera hardly sees, would outweigh the one clear outline of a cell beside them.
+    """
+    above = surfaces - np.median(surfaces, axis=(1, 2), keepdims=True)
+    noise = _DEVIATION * np.median(np.abs(above), axis=(1, 2))
+    least = _LEAST_NOISE * np.median(noise[noise > 0]) if noise.any() else 1.0
+    return np.asarray(above / np.maximum(noise, least)[:, None, None], np.float32)
 
 
 def _edges(
