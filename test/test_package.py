@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import runpy
 import shutil
 import stat
 import subprocess
@@ -119,6 +120,27 @@ def test_one_version_everywhere():
     changelog = re.search(r"^(\d+\.\d+\.\d+) \(", (ROOT / "CHANGELOG.rst").read_text(), re.M)
     assert setup and changelog
     assert {setup[1], changelog[1], declared_package().version} == {mafs_ros.__version__}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "console"),
+    [
+        (["install", "--prefix", "/ws/install"], False),
+        (["develop", "--no-deps"], False),
+        (["bdist_wheel"], True),
+        (["editable_wheel"], True),
+    ],
+)
+def test_colcon_gets_no_console_script(monkeypatch, arguments, console):
+    """It would have the interpreter of colcon, and lie over the script that finds a venv's."""
+    made = {}
+    monkeypatch.setattr("setuptools.setup", lambda **kwargs: made.update(kwargs))
+    monkeypatch.setattr(sys, "argv", ["setup.py", *arguments])
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(str(ROOT / "setup.py"))
+    assert bool(made["entry_points"]) is console
+    (scripts,) = (files for place, files in made["data_files"] if place == "lib/mafs_ros")
+    assert scripts == ["scripts/mafs", "scripts/mafs_cameras", "scripts/mafs_node"]
 
 
 def test_every_import_is_declared():

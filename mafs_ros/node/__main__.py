@@ -93,6 +93,8 @@ def live(node: MafsNode, stop: threading.Event) -> int:
             return 0
         if not node.active:
             return 1
+    else:
+        node.get_logger().info("waiting for lifecycle transitions (autostart is false)")
     sys.setswitchinterval(SWITCH_S)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
