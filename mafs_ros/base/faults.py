@@ -91,6 +91,19 @@ class Fault(Enum):
         "Waits for it, and says how its topic is published otherwise, if it is.",
         "Start the camera; correct topic, transport or network, as the line says.",
     )
+    CAMERA_DEAD = Advice(
+        WARN,
+        "A camera has been silent, frozen, black or covered for `fallback_after_s`, or its images "
+        "are at the moment.",
+        "Goes on with the other camera alone, says so in `~/mode`, and pairs again by itself.",
+        "Look at the camera that the line names (docs/robot.md).",
+    )
+    NO_CAMERA = Advice(
+        WARN,
+        "Neither camera has sent an image for `fallback_after_s`.",
+        "Publishes nothing until one sends again.",
+        "Look at both cameras and their network.",
+    )
     CAMERA_IMAGE = Advice(
         WARN,
         "A message holds no image that can be read: encoding, size, damaged data.",

@@ -7,6 +7,7 @@ IMAGES = {
 }
 CONFIDENCE = "segmentation/confidence"
 LABEL_INFO = "segmentation/label_info"
+MODE = "mode"
 
 
 def absolute(topic: str) -> str:
@@ -14,6 +15,6 @@ def absolute(topic: str) -> str:
     return f"/mafs/{topic}"
 
 
-def private(topic: str) -> str:
-    """The name that ROS puts the node's name before."""
-    return f"~/{topic}"
+def private(topic: str, pair: str = "") -> str:
+    """The name that ROS puts the node's name before; pair: which of several pairs of cameras."""
+    return f"~/{pair}/{topic}" if pair else f"~/{topic}"

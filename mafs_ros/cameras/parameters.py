@@ -6,15 +6,21 @@ from typing import Any
 
 from rclpy.node import Node
 
+from mafs_ros.cameras.faults import CAMERA_FAULTS
 from mafs_ros.node.declare import declare_parameters
 from mafs_ros.parameters.table import TABLE, Parameter, ParameterError
 
+FAULT = (
+    "What is wrong with the camera. silent: it sends nothing; frozen: the last image again, with "
+    "new stamps; black; covered: noise alone (the last two: raw images only)."
+)
 PARAMETERS: tuple[Parameter, ...] = (
     # topics
     Parameter(
         "rgb_topic",
         "rgb/image",
-        "Topic of the RGB images (compressed ones of a bag go to TOPIC/compressed).",
+        "Topic of the RGB images (compressed ones of a bag go to TOPIC/compressed). Empty: the "
+        "thermal camera alone.",
     ),
     Parameter("thermal_topic", "thermal/image", "Topic of the thermal images, likewise."),
     Parameter(
@@ -145,6 +151,9 @@ PARAMETERS: tuple[Parameter, ...] = (
         low=-180.0,
         high=180.0,
     ),
+    # faults of any camera, to be set while it runs
+    Parameter("rgb_fault", "none", FAULT, choices=CAMERA_FAULTS, live=True),
+    Parameter("thermal_fault", "none", "The same.", choices=CAMERA_FAULTS, live=True),
     # for programs that measure
     Parameter(
         "sent_file",
@@ -192,6 +201,8 @@ def read_parameters(node: Node) -> dict[str, Any]:
 
 def check_together(values: dict[str, Any]) -> None:
     """Raise ParameterError where values are fine one by one but not together."""
+    if not values["rgb_topic"] and not values["thermal_topic"]:
+        raise ParameterError("parameters rgb_topic and thermal_topic: both are empty")
     if bool(values["rgb_dir"]) != bool(values["thermal_dir"]):
         raise ParameterError("parameters rgb_dir and thermal_dir: got one, expected both or none")
     if values["bag"] and values["rgb_dir"]:

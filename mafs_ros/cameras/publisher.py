@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from mafs_ros.cameras.faults import Faults
 from mafs_ros.cameras.shots import SECOND, Shot
 from mafs_ros.cameras.waiting import Pacer, wait_until
 from mafs_ros.images.messages.cdr import header_stamp, with_stamp
@@ -55,6 +56,7 @@ class Cameras:
             if topic:
                 name = f"{topic}/compressed" if kind is CompressedImage else topic
                 self._publishers[camera] = node.create_publisher(kind, name, qos)
+        self._faults = Faults(node, values, types or {})
         self.sent = dict.fromkeys(self._publishers, 0)
         self.lost = dict.fromkeys(self._publishers, 0)
         self.late_ms: deque[float] = deque(maxlen=10_000)
@@ -86,6 +88,8 @@ class Cameras:
             if start is None:
                 start = time.monotonic_ns()
                 epoch = self._node.get_clock().now().nanoseconds
+            if shot.camera not in self._publishers:
+                continue
             if shot.message is None:
                 self.lost[shot.camera] += 1
                 continue
@@ -94,6 +98,9 @@ class Cameras:
                 time.sleep(-late / SECOND)
             elif waited:
                 start, epoch = start + late, epoch + late
+            if self._faults.is_silent(shot.camera):
+                self.lost[shot.camera] += 1
+                continue
             stamp = shot.stamp if shot.recorded else epoch + shot.stamp
             published = self._publish(shot, stamp)
             self._note_lateness((published - start - shot.due) / 1e6)
@@ -105,7 +112,7 @@ class Cameras:
     def _publish(self, shot: Shot, stamp: int) -> int:
         """Publish and return the time of it on the monotonic clock, in nanoseconds."""
         assert shot.message is not None  # see `play`
-        message = shot.message
+        message = self._faults(shot.camera, shot.message)
         if header_stamp(message) != stamp:
             message = with_stamp(message, stamp)
         now = time.monotonic_ns()

@@ -136,12 +136,14 @@ def prepare_outputs(out: Path, *, pictures: bool) -> None:
 
 def start_node(source: Source, out: Path, parameters: list[str]) -> Process:
     """The node as a process; parameters: NAME:=VALUE of the command line, which come last."""
-    own = {
+    own: dict[str, Any] = {
         "input_reliability": "reliable",
         "image_height": source.height,
         "image_width": source.width,
         "slop_s": SLOP_S,
     }
+    if source.paced:
+        own["fallback_after_s"] = 0.0  # cameras that wait for the node are not dead
     return Process("mafs_ros.node", {**own, **source.node}, out / "log/node.log", parameters)
 
 

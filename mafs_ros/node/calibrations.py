@@ -150,4 +150,4 @@ class Calibrations:
         perception = self._session.perception
         if known.registration is not perception.registration:
             perception.registration = known.registration
-            self._node.get_logger().info(f"registration by camera_info: {known.description}")
+            self._warnings.logger.info(f"registration by camera_info: {known.description}")

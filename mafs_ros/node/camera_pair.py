@@ -2,7 +2,7 @@
 
 import re
 import time
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from rclpy.node import Node
@@ -13,6 +13,7 @@ from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.confidence import check_confidence
 from mafs_ros.node.depth import DepthInput
 from mafs_ros.node.diagnostics import Status, statuses
+from mafs_ros.node.fallback import CameraFallback
 from mafs_ros.node.fault_record import FaultRecord
 from mafs_ros.node.health import Events, FrameHealth
 from mafs_ros.node.inputs import Inputs, input_topic
@@ -20,8 +21,9 @@ from mafs_ros.node.outputs import Outputs
 from mafs_ros.node.registration_status import registration_status
 from mafs_ros.node.registration_watch import RegistrationWatch
 from mafs_ros.node.stamps import stamp_fault
-from mafs_ros.node.state import Activity, Network, Session, leave_pair
+from mafs_ros.node.state import Activity, Network, Session
 from mafs_ros.node.warnings import Warnings
+from mafs_ros.parameters.pairs import in_words_of, naming
 from mafs_ros.parameters.table import TABLE
 from mafs_ros.perception.build import registration_from, registration_in_words, scaler_from
 from mafs_ros.perception.pairing.mailbox import Mailbox
@@ -39,28 +41,33 @@ SCALER_PARAMETERS = tuple(
 class CameraPair:
     """Two cameras, their pairing, registration, outputs and counters.
 
-    `session` is there from configure to cleanup, `activity` from activate to deactivate. All is
-    called by the thread that spins; the worker uses what is in `session` and `activity`.
+    name: '' where it is the only one. `session` is there from configure to cleanup, `activity`
+    from activate to deactivate. All is called by the thread that spins; the worker uses what is in
+    both.
     """
 
-    def __init__(self, node: Node, values: dict[str, Any], faults: FaultRecord) -> None:
+    def __init__(
+        self, node: Node, values: dict[str, Any], faults: FaultRecord, name: str = ""
+    ) -> None:
         """values: of the parameters of the pair; faults: of the node.
 
         Raises OSError or ValueError for topics that are none and files that cannot be read, so
         that they are found before weights are loaded.
         """
-        for camera in CAMERAS:
-            input_topic(node, values, camera)
-        self.warnings = Warnings(node, faults)
+        self.name = name
+        self.warnings = Warnings(node, faults, name)
         self.session: Session | None = None
         self.activity: Activity | None = None
         self._node, self._values = node, values
-        self._known = known_to(node, values)
-        self._scaler, self._registration = scaler_from(values), registration_from(values)
+        with naming(name):
+            self.topics = {camera: input_topic(node, values, camera) for camera in CAMERAS}
+            self._known = known_to(node, values)
+            self._scaler, self._registration = scaler_from(values), registration_from(values)
 
     def configure(self, network: Network) -> None:
         """Make the outputs, and compile for the size of the images where it is given."""
-        check_confidence(network.engine, self._values)
+        with naming(self.name):
+            check_confidence(network.engine, self._values)
         perception = Perception(network.engine, self._scaler, self._registration)
         perception.confidence_threshold = self._values["confidence_threshold"]
         self.session = Session(
@@ -72,6 +79,7 @@ class CameraPair:
                 network.engine.gives_confidence,
                 self._values["jpeg_quality"],
                 info_topic(self._node, self._values, "rgb"),
+                self.name,
             ),
             overlay_alpha=self._values["overlay_alpha"],
             facts=network.facts,
@@ -89,17 +97,25 @@ class CameraPair:
         session = self._configured
         values, since = self._values, time.monotonic()
         rgb, thermal = (
-            CameraHealth(camera, input_topic(self._node, values, camera), since)
-            for camera in CAMERAS
+            CameraHealth(camera, topic, since) for camera, topic in self.topics.items()
         )
         pairs = Events()
+        fallback = CameraFallback(
+            values["fallback_after_s"],
+            (rgb, thermal),
+            mailbox,
+            pairs,
+            session.outputs.mode,
+            self.warnings,
+        )
         pairing = Pairing(
-            partial(leave_pair, mailbox, pairs),
+            fallback.paired,
             slop_s=values["slop_s"],
             queue_size=values["queue_size"],
             thermal_time_offset_s=values["thermal_time_offset_s"],
             pair_by=values["pair_by"],
         )
+        fallback.feed(pairing)
         watch = RegistrationWatch(self.warnings, values["registration_warn_px"])
         depth = None
         if values["depth_topic"]:
@@ -108,7 +124,16 @@ class CameraPair:
             )
         calibrations = Calibrations(self._node, values, session, self.warnings)
         self.activity = Activity(
-            rgb, thermal, pairing, pairs, mailbox, FrameHealth(), watch, calibrations, depth
+            rgb,
+            thermal,
+            pairing,
+            pairs,
+            mailbox,
+            FrameHealth(),
+            watch,
+            calibrations,
+            fallback,
+            depth,
         )
         watch.start()
 
@@ -120,10 +145,14 @@ class CameraPair:
             activity.depth.open()
         session.outputs.say_threshold(0.0)  # until labels with another come
         activity.inputs = Inputs(
-            self._node, values, (activity.rgb, activity.thermal), activity.pairing, self.warnings
+            self._node,
+            values,
+            (activity.rgb, activity.thermal),
+            activity.fallback.arrived,
+            self.warnings,
         )
         activity.inputs.open()
-        self._node.get_logger().info(
+        self.warnings.logger.info(
             f"active: {activity.rgb.topic} and {activity.thermal.topic} "
             f"({values['input_reliability']}) to " + ", ".join(session.outputs.topics)
         )
@@ -145,6 +174,7 @@ class CameraPair:
         """End what `activate` made; the worker must have ended."""
         activity, self.activity = self.activity, None
         if activity is not None:
+            activity.fallback.close()
             activity.registration_watch.close()
 
     def clean_up(self) -> None:
@@ -176,9 +206,15 @@ class CameraPair:
             activity.pairing.slop_s = values["slop_s"]
             activity.pairing.thermal_time_offset_s = values["thermal_time_offset_s"]
             activity.pairing.pair_by = values["pair_by"]
+            activity.fallback.after_s = values["fallback_after_s"]
             activity.registration_watch.warn_px = values["registration_warn_px"]
             if activity.depth is not None:
                 activity.depth.slop_s = values["depth_slop_s"]
+
+    def beat(self) -> None:
+        """Often: see whether a camera has died."""
+        if self.activity is not None and self.activity.inputs is not None:
+            self.activity.fallback.beat(self.activity.frames)
 
     def statuses(self, now: float) -> list[Status]:
         """Once a second: judge the cameras, warn of what is wrong with them, and say all.
@@ -201,7 +237,17 @@ class CameraPair:
             elif status.name == "pairing" and fault is not None and not activity.doubt_said:
                 activity.doubt_said = True  # may be right: pairs come
                 self.warnings.warn_once(Fault.STAMPS_DOUBTED, f"please check the stamps: {fault}")
-        return found
+        return [self._named(status) for status in found]
+
+    def _named(self, status: Status) -> Status:
+        """As it is called in /diagnostics."""
+        if not self.name:
+            return status
+        return replace(
+            status,
+            name=f"{self.name}: {status.name}",
+            message=in_words_of(self.name, status.message),
+        )
 
     def _note(self, fault: Fault, text: str) -> None:
         """Keep the fault of a status, and say those that are said nowhere else."""
@@ -209,7 +255,7 @@ class CameraPair:
             cause = re.sub(r"[\d.]", "", text)  # another cause is said at once
             self.warnings.warn(fault, text, cause)
         else:
-            self.warnings.faults.add(fault, text)
+            self.warnings.note(fault, text)
 
     @property
     def _configured(self) -> Session:

@@ -6,18 +6,26 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from mafs_ros.parameters.checks import complete, convert, unknown_parameter
-from mafs_ros.parameters.table import PARAMETERS, TABLE, Parameter
+from mafs_ros.parameters.table import PARAMETERS, Parameter
+
+
+def given_parameters(node: Node) -> dict[str, Any]:
+    """Name -> value of those given at the start of the process, before they are declared.
+
+    The node must be made with automatically_declare_parameters_from_overrides=True.
+    """
+    declared: dict[str, Any] = node.get_parameters_by_prefix("")
+    return {name: item.value for name, item in declared.items()}
 
 
 def declare_parameters(node: Node, table: tuple[Parameter, ...] = PARAMETERS) -> list[str]:
     """Declare every parameter of the table, with the values given at the start of the process.
 
-    The node must be made with automatically_declare_parameters_from_overrides=True. An integer
-    given for a float is taken as that float. Returns one warning for each name that no parameter
-    has (a typing error, or meant for another node). Raises ParameterError for an impossible value.
+    See `given_parameters`. An integer given for a float is taken as that float. Returns one
+    warning for each name that no parameter has (a typing error, or meant for another node). Raises
+    ParameterError for an impossible value.
     """
-    declared: dict[str, Any] = node.get_parameters_by_prefix("")
-    given = {name: item.value for name, item in declared.items()}
+    given = given_parameters(node)
     values = complete(given, table)
     for parameter in table:
         if parameter.name in given:
@@ -31,9 +39,9 @@ def declare_parameters(node: Node, table: tuple[Parameter, ...] = PARAMETERS) ->
     return [unknown for name in given if (unknown := unknown_parameter(name, table))]
 
 
-def parameter_values(node: Node) -> dict[str, Any]:
+def parameter_values(node: Node, table: tuple[Parameter, ...] = PARAMETERS) -> dict[str, Any]:
     """Name -> value of every parameter of the table."""
-    return {name: convert(row, node.get_parameter(name).value) for name, row in TABLE.items()}
+    return {row.name: convert(row, node.get_parameter(row.name).value) for row in table}
 
 
 def descriptor(parameter: Parameter) -> ParameterDescriptor:

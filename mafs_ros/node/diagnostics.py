@@ -4,6 +4,7 @@ Counting and judging run without ROS; only `diagnostic_array` makes a message. A
 bounded. Times are seconds of `time.monotonic()` unless said.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from mafs_ros.perception.pairing.stamp_faults import StampFault
 from mafs_ros.perception.thermal import ThermalScaler
 
 OK, WARN, ERROR = 0, 1, 2
+NOTHING_ALONE = {"rgb_alone": 0, "thermal_alone": 0, "left_out": 0}
 
 
 @dataclass
@@ -59,6 +61,7 @@ def statuses(
             activity.pairing.slop_s,
             fault,
             activity.pairing.pair_by,
+            activity.fallback.alone,
         ),
         perception_status(
             activity.frames,
@@ -71,7 +74,9 @@ def statuses(
                 "thermal_high": number(high),
             },
             idle_reason(activity, now, stale_s),
+            activity.fallback.counts(),
         ),
+        activity.fallback.status(activity.frames),
         activity.registration_watch.status(),
     ]
 
@@ -83,7 +88,7 @@ def idle_reason(activity: Activity, now: float, stale_s: float) -> str:
     last = activity.rgb.since if newest_frame is None else newest_frame
     if now - last < stale_s:
         return ""
-    if newest_pair is None or now - newest_pair >= stale_s:
+    if not activity.fallback.alone and (newest_pair is None or now - newest_pair >= stale_s):
         return "no pair comes (see the cameras and the pairing)"
     if not frames.subscribed or activity.mailbox.counters.taken > sum(frames.counts().values()):
         return ""
@@ -134,18 +139,19 @@ def pairing_status(
     slop_s: float,
     fault: StampFault | None = None,
     pair_by: str = "stamp",
+    alone: bool = False,
 ) -> Status:
     """WARN where both cameras send but nothing pairs, or the stamps are wrong.
 
     counters: those of the pairing; pairs: the times of its pairs; slop_s, pair_by: its own;
-    fault: what is wrong with the stamps.
+    fault: what is wrong with the stamps; alone: one camera is dead, so that none is expected.
     """
     level, message, found = OK, f"{pairs.rate_hz(now):.1f} pairs/s", None
     unpaired_s = now - (rgb.since if pairs.newest is None else pairs.newest)
     both_send = max(rgb.silent_s(now), thermal.silent_s(now)) < stale_s
     if fault is not None and (not fault.in_doubt or (fault.queue_short and unpaired_s >= 1)):
         level, message, found = WARN, str(fault), Fault.STAMPS
-    if unpaired_s >= stale_s and both_send:
+    if unpaired_s >= stale_s and both_send and not alone:
         level, found = WARN, Fault.STAMPS if fault else Fault.NO_PAIR
         message = f"no pair for {unpaired_s:.0f} s: {unpaired(rgb, thermal, slop_s, pair_by)}" + (
             f"; {fault}" if fault else " (see slop_s and thermal_time_offset_s)"
@@ -174,14 +180,19 @@ def unpaired(rgb: CameraHealth, thermal: CameraHealth, slop_s: float, pair_by: s
 
 
 def perception_status(
-    frames: FrameHealth, mailbox: Mailbox, now: float, facts: dict[str, Any], idle: str = ""
+    frames: FrameHealth,
+    mailbox: Mailbox,
+    now: float,
+    facts: dict[str, Any],
+    idle: str = "",
+    alone: Mapping[str, int] = NOTHING_ALONE,
 ) -> Status:
     """ERROR while every frame fails, WARN where some of the last WINDOW_S seconds failed.
 
     facts: what else is to be shown (engine, weights, thermal range, ...); idle: why nothing comes
-    out. The counters add up:
-    pairs = waiting + in_progress + published + failed + bad_image + not_subscribed
-    + not_registered + replaced_while_busy + discarded.
+    out; alone: `CameraFallback.counts`. The counters add up:
+    pairs + rgb_alone + thermal_alone = waiting + in_progress + published + failed + bad_image
+    + not_subscribed + not_registered + replaced_while_busy + left_out + discarded.
     """
     rate = frames.publications.rate_hz(now)
     level, message, fault = OK, f"{rate:.1f} frames/s", None
@@ -197,7 +208,8 @@ def perception_status(
     done, pairs = frames.counts(), mailbox.counters
     values = {
         "rate_hz": number(rate),
-        "pairs": pairs.put,
+        "pairs": pairs.put - alone["rgb_alone"] - alone["thermal_alone"] + alone["left_out"],
+        **alone,
         **done,
         "replaced_while_busy": pairs.replaced,
         "waiting": pairs.waiting,

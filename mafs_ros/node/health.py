@@ -1,7 +1,7 @@
 """Samples and counters that the diagnostics are made of."""
 
 import math
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -83,7 +83,7 @@ class FrameHealth:
     """What became of the pairs that the worker took: each is counted once, when it is done.
 
     remarks: the newest lines about the images. subscribed: whether somebody listened to an output
-    when the newest pair came.
+    when the newest pair came. by_mode: those published, by the mode of the node.
     """
 
     published: int = 0
@@ -92,6 +92,7 @@ class FrameHealth:
     not_subscribed: int = 0
     not_registered: int = 0
     failure: str = ""
+    by_mode: Counter[str] = field(default_factory=Counter)
     remarks: deque[str] = field(default_factory=lambda: deque(maxlen=8))
     subscribed: bool = True
     publications: Events = field(default_factory=Events)
@@ -111,11 +112,17 @@ class FrameHealth:
         }
 
     def publish(
-        self, now: float, latency_ms: float, age_ms: float, steps_ms: dict[str, float]
+        self,
+        now: float,
+        latency_ms: float,
+        age_ms: float,
+        steps_ms: dict[str, float],
+        mode: str = "pair",
     ) -> None:
-        """A frame went out. latency_ms: since the later of its two images arrived; age_ms: since
-        its RGB stamp; steps_ms: time of each step by name."""
+        """A frame went out. latency_ms: since the later of its images arrived; age_ms: since its
+        stamp; steps_ms: time of each step by name; mode: of which images it is."""
         self.published += 1
+        self.by_mode[mode] += 1
         self.publications.add(now)
         self.latency_ms.add(latency_ms)
         self.age_ms.add(age_ms)

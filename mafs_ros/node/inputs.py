@@ -20,7 +20,6 @@ from mafs_ros.node.offers import SUFFIX, why_silent
 from mafs_ros.node.state import Arrival, describe, seconds
 from mafs_ros.node.warnings import Warnings
 from mafs_ros.parameters.table import ParameterError
-from mafs_ros.perception.pairing.policy import Pairing
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -52,7 +51,7 @@ def full_topic(node: Node, parameter: str, name: str) -> str:
 
 
 class Inputs:
-    """Hands every image of two cameras to the pairing.
+    """Hands every image of two cameras, with the camera's name, to `take`.
 
     values: the node's parameters when it was activated. With input_reliability `auto` a camera
     that offers no more than best effort is subscribed anew by `accept_best_effort`.
@@ -63,15 +62,13 @@ class Inputs:
         node: Node,
         values: dict[str, Any],
         cameras: tuple[CameraHealth, CameraHealth],
-        pairing: Pairing,
+        take: Callable[[str, Arrival], None],
         warnings: Warnings,
     ) -> None:
         self._node = node
         self._values = values
         self._cameras = cameras
-        self._pair = dict(
-            zip((c.name for c in cameras), (pairing.add_rgb, pairing.add_thermal), strict=True)
-        )
+        self._take = take
         self._warnings = warnings
         self._subscriptions: dict[str, Any] = {}  # by camera
 
@@ -91,7 +88,7 @@ class Inputs:
             if camera.best_effort:
                 camera.best_effort = False
                 self._subscribe(camera, reliable=False)
-                self._node.get_logger().info(
+                self._warnings.logger.info(
                     f"{camera.topic} is offered with best_effort alone: "
                     "subscribed anew with best_effort"
                 )
@@ -111,9 +108,7 @@ class Inputs:
                 )
                 camera.silent = True
             elif camera.silent:
-                self._node.get_logger().info(
-                    f"{camera.name} messages on {camera.topic} come again"
-                )
+                self._warnings.logger.info(f"{camera.name} messages on {camera.topic} come again")
                 camera.silent = False
 
     def _subscribe(self, camera: CameraHealth, reliable: bool) -> None:
@@ -158,7 +153,7 @@ class Inputs:
     def _on_image(self, camera: CameraHealth, message: Any) -> None:
         arrival = Arrival(message, time.monotonic())
         camera.arrived(arrival.at, describe(message), seconds(arrival))
-        self._pair[camera.name](arrival)
+        self._take(camera.name, arrival)
 
     def _on_incompatible_qos(self, camera: CameraHealth, event: Any) -> None:
         """The camera offers less than reliable: say who, or be content with it (`auto`)."""

@@ -2,6 +2,8 @@
 
     ros2 run mafs_ros mafs_node --ros-args -p rgb_topic:=/cam/image -p thermal_topic:=/flir/image
 
+It serves one pair of cameras, or several with the parameter `pairs`, each a `CameraPair`.
+
 configure loads the weights and compiles the engine, activate subscribes and publishes, deactivate
 stops, cleanup frees. The node does the first two itself unless `autostart` is false. One thread
 spins: its callbacks only pair messages and leave the newest pair in a mailbox. A second one, the
@@ -10,6 +12,7 @@ Worker, turns pairs into images and publishes them.
 
 import time
 from pathlib import Path
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -24,15 +27,26 @@ from mafs_ros.engine.while_compiling import WhileCompiling
 from mafs_ros.node.bond import ManagerBond, check_bond
 from mafs_ros.node.camera_pair import CameraPair
 from mafs_ros.node.confidence import confidence_in_words
-from mafs_ros.node.declare import declare_parameters, parameter_values
+from mafs_ros.node.declare import declare_parameters, given_parameters, parameter_values
 from mafs_ros.node.diagnostics import OK, Status, diagnostic_array
 from mafs_ros.node.fault_record import FaultRecord
 from mafs_ros.node.state import Network
 from mafs_ros.node.transitions import attempt, refuse_impossible_transitions
 from mafs_ros.node.warnings import Warnings
 from mafs_ros.node.worker import Worker
-from mafs_ros.parameters.checks import check_change, check_together
+from mafs_ros.parameters.checks import check_change
+from mafs_ros.parameters.pairs import (
+    changes_of,
+    check_default_is_kept,
+    check_pairs,
+    check_topics,
+    pair_names,
+    rows_for,
+    values_of,
+)
+from mafs_ros.parameters.table import ParameterError
 from mafs_ros.perception.build import cache_dir_of, engine_from
+from mafs_ros.perception.pairing.fallback import BEAT_S
 from mafs_ros.perception.pairing.turns import Turns
 
 
@@ -40,21 +54,33 @@ class MafsNode(LifecycleNode):
     """See the module. Raises ParameterError where a parameter given at the start is impossible."""
 
     def __init__(self) -> None:
-        super().__init__("mafs", automatically_declare_parameters_from_overrides=True)
+        try:
+            super().__init__("mafs", automatically_declare_parameters_from_overrides=True)
+        except ValueError as error:
+            if "PARAMETER_NOT_SET" not in str(error):  # rclpy's word for []
+                raise
+            raise ParameterError(
+                'got a parameter whose value is an empty list, expected pairs: [""] for one pair '
+                "without a name"
+            ) from None
         self._warnings = Warnings(self, FaultRecord())
         self._engine: WhileCompiling | None = None
         self._pairs: list[CameraPair] = []  # from configure to cleanup
         self._turns = Turns(0)
         self._worker: Worker | None = None  # from activate to deactivate
         self._bond: ManagerBond | None = None  # likewise, with the parameter
-        for unknown in declare_parameters(self):
+        given = given_parameters(self)
+        self._names, self._table = pair_names(given), rows_for(given)
+        for unknown in declare_parameters(self, self._table):
             self._warnings.warn_once(Fault.UNKNOWN_PARAMETER, unknown)
-        check_together(parameter_values(self))
+        check_pairs(self._values())
         self.add_on_set_parameters_callback(self._on_set_parameters)
         refuse_impossible_transitions(self, self._warnings)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: with use_sim_time a paused or looping bag would stop a ROS timer.
-        self.create_timer(1.0, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, self._every_second, clock=steady)
+        self.create_timer(BEAT_S, self._beat, clock=steady)
 
     def destroy_node(self) -> None:
         super().destroy_node()
@@ -110,9 +136,13 @@ class MafsNode(LifecycleNode):
         return self._warnings
 
     def _configure(self) -> None:
-        values = parameter_values(self)
+        values = self._values()
         check_bond(values)
-        self._pairs = [CameraPair(self, values, self._warnings.faults)]
+        self._pairs = [
+            CameraPair(self, values_of(name, values), self._warnings.faults, name)
+            for name in self._names
+        ]
+        check_topics({pair.name: pair.topics for pair in self._pairs})
         weights = Path(values["weights"]).expanduser() if values["weights"] else default_weights()
         engine, table = engine_from(
             values, weights, cache_dir_of(values), say=self.get_logger().info
@@ -168,18 +198,29 @@ class MafsNode(LifecycleNode):
 
     # parameters
 
+    def _values(self) -> dict[str, Any]:
+        return parameter_values(self, self._table)
+
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        values = parameter_values(self)
+        values = self._values()
         changes = {parameter.name: parameter.value for parameter in parameters}
+        rows = {row.name: row for row in self._table}
         try:
-            check_change(values, changes, configured=bool(self._pairs))
+            check_change(values, changes, bool(self._pairs), rows, together=check_pairs)
+            check_default_is_kept(values, changes)
             for pair in self._pairs:
-                pair.apply({**values, **changes}, changes)
+                pair.apply(
+                    values_of(pair.name, {**values, **changes}), changes_of(pair.name, changes)
+                )
         except ValueError as error:
             return SetParametersResult(successful=False, reason=one_line(error))
         return SetParametersResult(successful=True)
 
     # health
+
+    def _beat(self) -> None:
+        for pair in self._pairs if self.active else ():
+            pair.beat()
 
     def _every_second(self) -> None:
         try:
@@ -196,6 +237,9 @@ class MafsNode(LifecycleNode):
     def _statuses(self, now: float) -> list[Status]:
         if not self.active:
             state = "inactive" if self._pairs else "unconfigured"
-            return [Status("perception", OK, state, {}), self._warnings.faults.status(now)]
+            return [
+                Status(f"{name}: perception" if name else "perception", OK, state, {})
+                for name in self._names
+            ] + [self._warnings.faults.status(now)]
         found = [status for pair in self._pairs for status in pair.statuses(now)]
         return [*found, self._warnings.faults.status(now)]

@@ -9,10 +9,11 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from mafs_ros.base.output_topics import CONFIDENCE, IMAGES, LABEL_INFO, private
+from mafs_ros.base.output_topics import CONFIDENCE, IMAGES, LABEL_INFO, MODE, private
 from mafs_ros.images.messages.encode import serialised_compressed, serialised_image
 from mafs_ros.node.camera_info_beside import CameraInfoBeside
 from mafs_ros.node.label_info import LabelInfo, label_info_message
+from mafs_ros.node.mode_topic import ModeTopic
 from mafs_ros.node.offers import SUFFIX
 from mafs_ros.perception.classes import ClassTable
 
@@ -50,10 +51,10 @@ class Wanted(NamedTuple):
 
 
 class Outputs:
-    """The publishers of one pair: images, raw and compressed, LabelInfo and CameraInfo.
+    """The publishers of one pair: images, raw and compressed, LabelInfo, CameraInfo and the mode.
 
     gives_confidence: of the engine; jpeg_quality: 1..100, may be set between two frames;
-    info_topic: of the RGB camera.
+    info_topic: of the RGB camera; pair: its name, where there are several.
     """
 
     def __init__(
@@ -63,13 +64,14 @@ class Outputs:
         gives_confidence: bool,
         jpeg_quality: int,
         info_topic: str,
+        pair: str = "",
     ) -> None:
         self.jpeg_quality = jpeg_quality
         self._node, self._table = node, table
         self._threshold: float | None = None  # as LabelInfo says it
         topics = {**IMAGES, "confidence": CONFIDENCE} if gives_confidence else IMAGES
         self._raw = {
-            image: node.create_publisher(Image, private(topic), OUTPUT_QOS)
+            image: node.create_publisher(Image, private(topic, pair), OUTPUT_QOS)
             for image, topic in topics.items()
         }
         # Beside the name that the raw topic was remapped to, as image_transport does.
@@ -80,8 +82,9 @@ class Outputs:
             for image, publisher in self._raw.items()
         }
         self._label_info = node.create_publisher(
-            LabelInfo or String, private(LABEL_INFO), LATCHED_QOS
+            LabelInfo or String, private(LABEL_INFO, pair), LATCHED_QOS
         )
+        self.mode = ModeTopic(node.create_publisher(String, private(MODE, pair), LATCHED_QOS))
         self.camera_info = CameraInfoBeside(node, info_topic, self.topics)
 
     @property
@@ -118,7 +121,7 @@ class Outputs:
         """Destroy the publishers."""
         self.camera_info.close()
         images = (*self._raw.values(), *self._compressed.values())
-        for publisher in (*images, self._label_info):
+        for publisher in (*images, self._label_info, self.mode.publisher):
             self._node.destroy_publisher(publisher)
 
 

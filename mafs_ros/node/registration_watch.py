@@ -39,7 +39,7 @@ class RegistrationWatch(threading.Thread):
                 rgb, thermal = frame
                 self._watch.add(rgb, thermal, time.monotonic())
             except Exception as error:  # must not end the watch
-                self._warnings.debug(traceback.format_exc())
+                self._warnings.logger.debug(traceback.format_exc())
                 if not self._failure_said:
                     self._failure_said = True
                     self._warnings.warn_once(

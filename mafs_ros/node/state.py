@@ -1,6 +1,5 @@
 """What the node holds between its transitions."""
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +20,12 @@ from mafs_ros.perception.registration.known import KnownCameras
 class Arrival:
     """A message and the monotonic time of its arrival in seconds.
 
-    Pairing reads `header`, or `received_ns`.
+    Pairing reads `header`, or `received_ns`. fault: why its image is of no use (`dead_images`).
     """
 
     message: Any
     at: float
+    fault: str = ""
     header: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,15 +73,10 @@ class Activity:
     frames: FrameHealth
     registration_watch: Any
     calibrations: Any
+    fallback: Any  # CameraFallback
     depth: Any = None  # with depth_topic
     inputs: Any = None
     doubt_said: bool = False  # of stamps that may be wrong
-
-
-def leave_pair(mailbox: Mailbox, pairs: Events, rgb: Arrival, thermal: Arrival) -> None:
-    """Count a pair and leave it for the worker; called by the pairing."""
-    pairs.add(time.monotonic())
-    mailbox.put((rgb, thermal))
 
 
 def seconds(arrival: Arrival) -> float:

@@ -27,7 +27,7 @@ def attempt(
     except Exception as error:
         fault = _FAULTS.get(name, Fault.TRANSITION)
         warnings.error(fault, f"cannot {name}: {one_line(error)}")
-        warnings.debug(traceback.format_exc())
+        warnings.logger.debug(traceback.format_exc())
         if undo:
             undo()
         return TransitionCallbackReturn.FAILURE

@@ -15,9 +15,14 @@ from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_messa
 from mafs_ros.images.messages.pixels import ImageError
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.camera_pair import CameraPair
+from mafs_ros.node.outputs import Wanted
 from mafs_ros.node.state import Arrival, seconds
+from mafs_ros.perception.alone import perceive
+from mafs_ros.perception.dead_images import BLACK, COVERED
 from mafs_ros.perception.overlay import overlay
+from mafs_ros.perception.pairing.fallback import PAIR, RGB, THERMAL
 from mafs_ros.perception.pairing.turns import Turns
+from mafs_ros.perception.perception import Perceived
 
 # Names of our threads.
 STARTER, WORKER = "mafs start", "mafs worker"
@@ -53,8 +58,11 @@ class FrameMaker:
         self._registration_watch = activity.registration_watch
         self._warnings, self._clock = pair.warnings, clock
 
-    def make(self, rgb: Arrival, thermal: Arrival) -> None:
-        """Perceive and publish; whatever that raises is said, and the frame skipped."""
+    def make(self, rgb: Arrival | None, thermal: Arrival | None) -> None:
+        """Perceive and publish a pair, or one image while the other camera is dead.
+
+        Whatever that raises is said, and the frame skipped.
+        """
         try:
             self._process(rgb, thermal)
         except Exception as error:
@@ -63,68 +71,111 @@ class FrameMaker:
                 Fault.FRAME_FAILED,
                 f"frame skipped ({self._frames.failed} so far): {one_line(error)}",
             )
-            self._warnings.debug(traceback.format_exc())
+            self._warnings.logger.debug(traceback.format_exc())
 
-    def _process(self, rgb: Arrival, thermal: Arrival) -> None:
+    def _process(self, rgb: Arrival | None, thermal: Arrival | None) -> None:
         wanted = self._session.outputs.wanted()
         self._frames.subscribed = bool(wanted.names)
         if not wanted.names:
             self._frames.not_subscribed += 1
             return
-        if self._session.perception.registration is None:
+        mode = mode_of(rgb, thermal)
+        if mode == PAIR and self._session.perception.registration is None:
             self._frames.not_registered += 1
             return
+        arrivals = [arrival for arrival in (rgb, thermal) if arrival is not None]
+        complete_at = max(arrival.at for arrival in arrivals)
         watch = Stopwatch()
-        watch.steps_ms["waiting"] = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
+        watch.steps_ms["waiting"] = 1000 * (time.monotonic() - complete_at)
         rgb_image = self._image(self._rgb, rgb, rgb_from_message)
         thermal_image = self._image(self._thermal, thermal, thermal_from_message)
-        if rgb_image is None or thermal_image is None:
+        if len(arrivals) > (rgb_image is not None) + (thermal_image is not None):
             self._frames.bad_image += 1
             return
-        depth = self._depth.nearest(rgb, self._pairing.pair_by) if self._depth else None
+        depth = None
+        if self._depth and rgb is not None and mode == PAIR:
+            depth = self._depth.nearest(rgb, self._pairing.pair_by)
         watch.lap("conversion")
-        taken = thermal.at if self._pairing.pair_by == "arrival" else seconds(thermal)
         perception = self._session.perception
-        sure = wanted.confidence(perception.confidence_threshold)
-        perceived = perception(rgb_image, thermal_image, taken, depth, sure)
+        perceived = perceive(
+            perception,
+            rgb_image,
+            thermal_image,
+            self._taken(thermal),
+            depth,
+            wanted.confidence(perception.confidence_threshold),
+            remember=thermal is None or thermal.fault not in (BLACK, COVERED),
+        )
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
             self._warnings.warn_once(remark.fault, remark)
             self._frames.remarks.append(remark)
+        with self._session.outputs.mode.frame_of(mode):
+            latency_ms, age_ms = self._publish(wanted, perceived, arrivals[0], complete_at, watch)
+        self._frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms, mode)
+        if rgb_image is not None and mode == PAIR and not any(a.fault for a in arrivals):
+            self._registration_watch.offer(rgb_image, perceived.thermal)
+
+    def _publish(
+        self,
+        wanted: Wanted,
+        perceived: Perceived,
+        living: Arrival,
+        complete_at: float,
+        watch: "Stopwatch",
+    ) -> tuple[float, float]:
+        """Publish what is wanted, with the header of the living camera's image.
+
+        Returns latency and age in ms, without overlay and compression.
+        """
+        outputs, header = self._session.outputs, living.header
         images = {"fused": perceived.fused, "labels": perceived.labels}
         if perceived.confidence is not None:
             images["confidence"] = perceived.confidence
-        outputs = self._session.outputs
         if wanted.labels:
             outputs.say_threshold(perceived.threshold)
         for name, pixels in images.items():
-            outputs.publish(name, pixels, rgb.header, wanted)
-        outputs.camera_info.publish(rgb.header)
+            outputs.publish(name, pixels, header, wanted)
+        outputs.camera_info.publish(header)
         watch.lap("publishing")
-        latency_ms = 1000 * (time.monotonic() - max(rgb.at, thermal.at))
-        age_ms = 1000 * (self._clock.now().nanoseconds / 1e9 - seconds(rgb))
+        latency_ms = 1000 * (time.monotonic() - complete_at)
+        age_ms = 1000 * (self._clock.now().nanoseconds / 1e9 - seconds(living))
         if "overlay" in wanted.names:
             images["overlay"] = overlay(
                 perceived.fused, perceived.labels, self._session.table, self._session.overlay_alpha
             )
-            outputs.publish("overlay", images["overlay"], rgb.header, wanted)
+            outputs.publish("overlay", images["overlay"], header, wanted)
             watch.lap("overlay")
         if wanted.compressed:
             for name, pixels in images.items():
-                outputs.publish_compressed(name, pixels, rgb.header, wanted)
+                outputs.publish_compressed(name, pixels, header, wanted)
             watch.lap("compression")
-        self._frames.publish(time.monotonic(), latency_ms, age_ms, watch.steps_ms)
-        self._registration_watch.offer(rgb_image, perceived.thermal)
+        return latency_ms, age_ms
+
+    def _taken(self, thermal: Arrival | None) -> float:
+        """When a thermal image was taken, as far as the node knows."""
+        if thermal is None:
+            return 0.0
+        return thermal.at if self._pairing.pair_by == "arrival" else seconds(thermal)
 
     def _image(
-        self, camera: CameraHealth, arrival: Arrival, convert: Callable[[Any], np.ndarray]
+        self, camera: CameraHealth, arrival: Arrival | None, convert: Callable[[Any], np.ndarray]
     ) -> np.ndarray | None:
         """The image of a message; None, logged and counted, where it holds none."""
+        if arrival is None:
+            return None
         try:
             return convert(arrival.message)
         except ImageError as error:
             self._warnings.refuse(camera, one_line(error))
             return None
+
+
+def mode_of(rgb: Arrival | None, thermal: Arrival | None) -> str:
+    """Of which images a frame is made."""
+    if rgb is not None and thermal is not None:
+        return PAIR
+    return RGB if thermal is None else THERMAL
 
 
 class Stopwatch:

@@ -1,5 +1,6 @@
 """Prints the table of parameters as Markdown or as a parameter file."""
 
+import json
 import sys
 import textwrap
 
@@ -55,7 +56,7 @@ def _comment(text: str, width: int = 92) -> list[str]:
 def _yaml_value(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    return json.dumps(value)  # lists and strings with the quotes of YAML, numbers as they are
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mafs_ros.parameters.table import PARAMETERS, TABLE, Parameter, ParameterError, Value
@@ -29,6 +29,8 @@ def unknown_parameter(name: str, table: tuple[Parameter, ...] = PARAMETERS) -> s
 
 def convert(parameter: Parameter, value: Any) -> Value:
     """Check one value against its row and return it in the row's type; raises ParameterError."""
+    if parameter.is_list_of_strings:
+        return _convert_strings(parameter, value)
     if isinstance(parameter.default, list):
         return _convert_list(parameter, value)
     if isinstance(parameter.default, float) and type(value) is int:
@@ -45,6 +47,15 @@ def convert(parameter: Parameter, value: Any) -> Value:
             f"parameter {parameter.name}: got {value!r}, expected {parameter.expected}"
         )
     return value
+
+
+def _convert_strings(parameter: Parameter, value: Any) -> list[str]:
+    """A list of strings without the empty ones; one empty one where none is left."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) for text in value):
+        raise ParameterError(
+            f"parameter {parameter.name}: got {value!r}, expected {parameter.expected}"
+        )
+    return [text for text in value if text] or [""]
 
 
 def _convert_list(parameter: Parameter, value: Any) -> list[float]:
@@ -73,8 +84,8 @@ def complete(
     return {row.name: convert(row, given.get(row.name, row.default)) for row in table}
 
 
-def check_together(values: dict[str, Any]) -> None:
-    """Raise ParameterError where values are fine one by one but impossible together."""
+def check_together(values: Mapping[str, Any]) -> None:
+    """Raise ParameterError where values of one pair are fine one by one but not together."""
     for low, high in (
         ("thermal_low", "thermal_high"),
         ("thermal_percentile_low", "thermal_percentile_high"),
@@ -113,18 +124,25 @@ def check_together(values: dict[str, Any]) -> None:
         )
 
 
-def check_change(current: dict[str, Any], changes: dict[str, Any], configured: bool) -> None:
+def check_change(
+    current: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    configured: bool,
+    rows: Mapping[str, Parameter] = TABLE,
+    together: Callable[[dict[str, Any]], None] = check_together,
+) -> None:
     """Raise ParameterError where a running node cannot take these changes.
 
-    `configured`: the node is past `configure`, where only live parameters may change.
+    `configured`: the node is past `configure`, where only live parameters may change; rows: of
+    the parameters there are, by name; together: finds what is impossible together.
     """
     for name, value in changes.items():
-        if name not in TABLE:
+        if name not in rows:
             continue  # use_sim_time and other parameters of rclpy's own
-        convert(TABLE[name], value)
-        if configured and not TABLE[name].live and convert(TABLE[name], value) != current[name]:
+        convert(rows[name], value)
+        if configured and not rows[name].live and convert(rows[name], value) != current[name]:
             raise ParameterError(
                 f"parameter {name} is read when the node is configured: deactivate and clean up "
                 "the node, set it, then configure and activate (or restart the node with it)"
             )
-    check_together({**current, **changes})
+    together({**current, **changes})

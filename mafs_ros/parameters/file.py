@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mafs_ros.base.yaml_file import read_yaml
-from mafs_ros.parameters.checks import check_together, complete, unknown_parameter
+from mafs_ros.parameters.checks import complete, unknown_parameter
+from mafs_ros.parameters.pairs import check_pairs, pair_names, rows_for, values_of
 from mafs_ros.parameters.ros_yaml import RosLoader, ros_value
 
 # Those that change what comes out; the others (topics, QoS, ...) say nothing about a bag.
@@ -48,24 +49,43 @@ def read_settings(file: Path | None, assignments: Iterable[str]) -> dict[str, An
     """Name -> value of `NAMES`: the node's defaults, over them `file`, over that NAME:=VALUE.
 
     A name in the file that no parameter has is ignored with a warning, as the node does. Raises
-    OSError or ValueError that names the parameter and what was expected, as the node does.
+    OSError or ValueError that names the parameter and what was expected, as the node does; also
+    where the parameters are of several pairs of cameras.
     """
+    values = read_values(file, assignments)
+    if (names := pair_names(values)) != [""]:
+        raise ValueError(
+            f"{file}: holds the parameters of {len(names)} pairs of cameras ({', '.join(names)}), "
+            "expected those of one: give a file without the parameter pairs"
+        )
+    return settings_of("", values)
+
+
+def read_values(file: Path | None, assignments: Iterable[str]) -> dict[str, Any]:
+    """As `read_settings`, of all parameters, those of several pairs (NAME.slop_s) included."""
     given: dict[str, Any] = {}
     if file is not None:
         given = _parameters(file)
-        for name in given:
-            if unknown := unknown_parameter(name):
-                logging.getLogger(__name__).warning("%s: %s", file, unknown)
     for assignment in assignments:
         name, separator, text = assignment.partition(":=")
         if not separator:
             raise ValueError(f"got the parameter {assignment!r}, expected NAME:=VALUE")
-        if name not in NAMES:
+        if name.rpartition(".")[2] not in NAMES:
             raise ValueError(_unknown(name))
         given[name] = ros_value(text)
-    values = complete(given)
-    check_together(values)
-    return {name: values[name] for name in NAMES}
+    rows = rows_for(given)
+    for name in given:
+        if unknown := unknown_parameter(name, rows):
+            logging.getLogger(__name__).warning("%s: %s", file, unknown)
+    values = complete(given, rows)
+    check_pairs(values)
+    return values
+
+
+def settings_of(pair: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `NAMES`, for a pair of cameras ('' for the only one)."""
+    own = values_of(pair, values)
+    return {name: own[name] for name in NAMES}
 
 
 def _parameters(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-Value = bool | int | float | str | list[float]
+Value = bool | int | float | str | list[float] | list[str]
 
 
 class ParameterError(ValueError):
@@ -15,9 +15,10 @@ class Parameter:
     """One row of the table.
 
     `live`: may be set while the node runs; the others are read when the node is configured.
-    `read_only`: read once, at the start of the process. `numbers`: a string of numbers, where a
-    single one may come without quotes. A default that is a list says how many floats there are,
-    and `low` and `high` hold for each.
+    `read_only`: read once, at the start of the process. `shared`: of the whole node, where the
+    others are of each pair of cameras. `numbers`: a string of numbers, where a single one may come
+    without quotes. A default that is a list of floats says how many there are, and `low` and
+    `high` hold for each; one of strings may be of any length.
     """
 
     name: str
@@ -28,10 +29,13 @@ class Parameter:
     choices: tuple[str, ...] = ()
     live: bool = False
     read_only: bool = False
+    shared: bool = False
     numbers: bool = False
 
     @property
     def type_name(self) -> str:
+        if self.is_list_of_strings:
+            return "strings"
         if isinstance(self.default, list):
             return f"{len(self.default)} floats"
         return {bool: "bool", int: "integer", float: "float", str: "string"}[type(self.default)]
@@ -39,6 +43,8 @@ class Parameter:
     @property
     def expected(self) -> str:
         """The values allowed, in words: 'a float from 0.0 to 1.0'."""
+        if self.is_list_of_strings:
+            return "a list of strings"
         if isinstance(self.default, list):
             return f"a list of {self.type_name} from {self.low} to {self.high}"
         article = "an" if self.type_name == "integer" else "a"
@@ -47,3 +53,7 @@ class Parameter:
         if self.low is not None:
             return f"{article} {self.type_name} from {self.low} to {self.high}"
         return f"{article} {self.type_name}"
+
+    @property
+    def is_list_of_strings(self) -> bool:
+        return isinstance(self.default, list) and isinstance(self.default[0], str)

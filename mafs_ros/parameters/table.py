@@ -19,6 +19,16 @@ TRANSPORT = (
 BESIDE = "Empty: camera_info beside the images, as ROS names it"
 TRANSPORTS = ("raw", "compressed", "compressed_as_named")
 PARAMETERS: tuple[Parameter, ...] = (
+    # pairs of cameras
+    Parameter(
+        "pairs",
+        [""],
+        "Names of the pairs of cameras, for several on one engine. Each has parameters of its "
+        "own, NAME.rgb_topic and so on, which are by default as those without NAME, and outputs "
+        "under ~/NAME. One empty name: one pair, without a name.",
+        read_only=True,
+        shared=True,
+    ),
     # inputs
     Parameter("rgb_topic", "rgb/image", f"Topic of the RGB images: {CAMERA_TOPIC}."),
     Parameter("thermal_topic", "thermal/image", f"Topic of the thermal images: {CAMERA_TOPIC}."),
@@ -45,6 +55,16 @@ PARAMETERS: tuple[Parameter, ...] = (
         5.0,
         "Seconds without an image of a camera before the node warns and names the topic.",
         low=0.1,
+        high=3600.0,
+        live=True,
+    ),
+    Parameter(
+        "fallback_after_s",
+        0.5,
+        "Seconds, and two periods of the camera, that a camera may be silent, frozen (the same "
+        "bytes), black, covered or unreadable before frames are made of the other one alone. "
+        "0: frames are of pairs alone.",
+        low=0.0,
         high=3600.0,
         live=True,
     ),
@@ -239,13 +259,19 @@ PARAMETERS: tuple[Parameter, ...] = (
         live=True,
     ),
     # network
-    Parameter("weights", "", "Model file (.safetensors). Empty: the one shipped here."),
+    Parameter(
+        "weights",
+        "",
+        "Model file (.safetensors). Empty: the one shipped here.",
+        shared=True,
+    ),
     Parameter(
         "backend",
         "auto",
         "Engine that runs the network. auto: torch where there is a CUDA "
         "device, else openvino where it is installed. tensorrt has to be asked for.",
         choices=("auto", *BACKENDS),
+        shared=True,
     ),
     Parameter(
         "precision",
@@ -253,13 +279,22 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Arithmetic of the engine; a backend that lacks it lists those "
         "it has. auto: the choice of the backend.",
         choices=("auto", *ALL_PRECISIONS),
+        shared=True,
     ),
-    Parameter("threads", 0, "CPU threads of the engine. 0: the engine chooses.", low=0, high=1024),
+    Parameter(
+        "threads",
+        0,
+        "CPU threads of the engine. 0: the engine chooses.",
+        low=0,
+        high=1024,
+        shared=True,
+    ),
     Parameter(
         "cache_dir",
         "auto",
         "Folder for compiled engines, so that the next start is fast. auto: mafs_ros below "
         "$XDG_CACHE_HOME or ~/.cache. Empty: none.",
+        shared=True,
     ),
     Parameter(
         "image_height",
@@ -309,12 +344,14 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Configure and activate at the start. If that fails the process ends with exit "
         "code 1. false: wait for lifecycle transitions.",
         read_only=True,
+        shared=True,
     ),
     Parameter(
         "bond",
         False,
         "Have a bond with Nav2's lifecycle manager while active, by which each notices that the "
         "other has died. Needs bondpy.",
+        shared=True,
     ),
 )
 TABLE = {parameter.name: parameter for parameter in PARAMETERS}

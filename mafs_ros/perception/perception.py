@@ -67,57 +67,66 @@ class Perception:
         stamp_s: float,
         depth: NDArray[np.float32] | None = None,
         confidence: bool = False,
+        remember: bool = True,
     ) -> Perceived:
         """Perceive one pair.
 
         rgb: uint8 [H,W,3]; thermal: uint8, uint16 or float32 [h,w]; stamp_s: acquisition time of
         the thermal image in seconds; depth: float32, metres of the RGB camera's view, for a
-        `CameraRegistration`; confidence: ask the engine for it. Raises ValueError that says which
-        image does not fit and why; the pair is then to be skipped.
+        `CameraRegistration`; confidence: ask the engine for it; remember: False for a thermal
+        image that shows nothing and must not move the range of those to come. Raises ValueError
+        that says which image does not fit and why; the pair is then to be skipped.
         """
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0 or rgb.dtype != np.uint8:
             raise ValueError(
                 f"rgb must be uint8 [H,W,3] and not empty, got {rgb.dtype} {list(rgb.shape)}"
             )
-        engine, scaler, registration = self.engine, self.scaler, self.registration
-        threshold = self.confidence_threshold
+        scaler, registration = self.scaler, self.registration
         if registration is None:
             raise ValueError("it is not known yet how the cameras see (registration: camera_info)")
         start = time.perf_counter()
-        scaled = scaler(thermal, stamp_s)
+        scaled = scaled_by(scaler, remember)(thermal, stamp_s)
         scaled_at = time.perf_counter()
         size = (rgb.shape[0], rgb.shape[1])
         registered = (
             registration(scaled, size) if depth is None else registration(scaled, size, depth)
         )
         registered_at = time.perf_counter()
-        # A batch of one: views, unless an image came as a mirrored or padded view.
-        images = np.ascontiguousarray(rgb)[None], np.ascontiguousarray(registered)[None]
-        fused, labels, sure = (
-            engine.with_confidence(*images) if confidence else (*engine(*images), None)
-        )
-        if sure is None:
-            threshold = 0.0
-        elif threshold > 0:
-            labels = np.where(sure < 255 * threshold, np.uint8(UNLABELLED), labels)
+        fused, labels, sure, threshold = self.run(rgb, registered, confidence)
         end = time.perf_counter()
         timings_ms = {
             "thermal": 1e3 * (scaled_at - start),
             "registration": 1e3 * (registered_at - scaled_at),
             "engine": 1e3 * (end - registered_at),
         }
-        remarks = (*_remarks(scaler), *_remarks(registration))
-        return Perceived(
-            fused[0],
-            labels[0],
-            registered,
-            timings_ms,
-            remarks,
-            None if sure is None else sure[0],
-            threshold,
+        remarks = (*remarks_of(scaler), *remarks_of(registration))
+        return Perceived(fused, labels, registered, timings_ms, remarks, sure, threshold)
+
+    def run(
+        self, rgb: Image, thermal: Image, confidence: bool
+    ) -> tuple[Image, Image, Image | None, float]:
+        """What the engine makes of rgb uint8 [H,W,3] and thermal uint8 [H,W]: see `Perceived`.
+
+        fused, labels, confidence and threshold.
+        """
+        engine, threshold = self.engine, self.confidence_threshold
+        # A batch of one: views, unless an image came as a mirrored or padded view.
+        images = np.ascontiguousarray(rgb)[None], np.ascontiguousarray(thermal)[None]
+        fused, labels, sure = (
+            engine.with_confidence(*images) if confidence else (*engine(*images), None)
         )
+        if sure is None:
+            return fused[0], labels[0], None, 0.0
+        if threshold > 0:
+            labels = np.where(sure < 255 * threshold, np.uint8(UNLABELLED), labels)
+        return fused[0], labels[0], sure[0], threshold
 
 
-def _remarks(part: Any) -> tuple[Remark, ...]:
+def scaled_by(scaler: Any, remember: bool) -> Callable[[NDArray[Any], float], Image]:
+    """The scaler, or what scales as it does now and leaves it as it is."""
+    return scaler if remember else getattr(scaler, "once", scaler)
+
+
+def remarks_of(part: Any) -> tuple[Remark, ...]:
     """The new remarks of a scaler or registration; another function has none."""
     return part.remarks.take() if hasattr(part, "remarks") else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -138,6 +139,10 @@ class ThermalScaler:
         for value in self._measured.given:
             scaled[thermal == value] = 0
         return scaled
+
+    def once(self, thermal: ThermalImage, stamp_s: float) -> NDArray[np.uint8]:
+        """Scale one image of a camera that is dead or covered: the range forgets it at once."""
+        return copy.deepcopy(self, {id(self.remarks): self.remarks})(thermal, stamp_s)
 
     def _as_is(self, thermal: ThermalImage) -> NDArray[np.uint8]:
         if thermal.dtype != np.uint8:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from untrained import FEW, save_untrained
 
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine import create_engine
@@ -19,15 +20,7 @@ from mafs_ros.engine.checks import FORMAT, check_file, keep_checks, read_checks
 from mafs_ros.engine.fingerprint import code_hash, file_hash
 from mafs_ros.engine.interface import Engine, Image
 from mafs_ros.engine.while_compiling import WhileCompiling
-from mafs_ros.model import build_model
-from mafs_ros.model.weights import (
-    ModelInfo,
-    WeightsError,
-    load_weights,
-    read_info,
-    save_weights,
-)
-from mafs_ros.perception.classes import load_class_table
+from mafs_ros.model.weights import WeightsError, load_weights, read_info, save_weights
 from mafs_ros.perception.thermal import ThermalScaler
 from mafs_ros.simulation import StreetSimulation
 
@@ -65,14 +58,12 @@ def test_engines_give_the_softmax_at_the_temperature() -> None:
 
 
 def test_also_of_logits_that_are_resized(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    config = {"subpixel_logits": False}
-    weights = tmp_path / "model.safetensors"
-    table = load_class_table("street").to_dict()
-    # An untrained network is nearly as sure of one class as of another.
-    info = ModelInfo("mafs-lite", config, table, confidence={"temperature": 0.1})
-    save_weights(weights, build_model("mafs-lite", 4, **config), info)
-    check_engines(weights, tmp_path / "cache", (61, 93))
+    """An untrained network is nearly as sure of one class as of another: at a low temperature."""
+    weights = save_untrained(tmp_path / "plain.safetensors", **FEW, subpixel_logits=False)
+    network, info = load_weights(weights)
+    cold = tmp_path / "cold.safetensors"
+    save_weights(cold, network, dataclasses.replace(info, confidence={"temperature": 0.1}))
+    check_engines(cold, tmp_path / "cache", (61, 93))
 
 
 def test_an_int8_model_gives_it_and_labels_as_before() -> None:

@@ -66,6 +66,10 @@ class ParameterValue(Recorded):
     pass
 
 
+class IfCondition(Recorded):
+    pass
+
+
 class LaunchConfiguration(Recorded):
     def perform(self, context: dict[str, str]) -> str:
         return context[self.args[0]]
@@ -90,6 +94,7 @@ STAND_INS: dict[str, dict[str, Any]] = {
     "launch.event_handlers": {"OnProcessExit": OnProcessExit},
     "launch.events": {},
     "launch.events.process": {"ProcessExited": Recorded},
+    "launch.conditions": {"IfCondition": IfCondition},
     "launch.launch_description_sources": {
         "PythonLaunchDescriptionSource": PythonLaunchDescriptionSource
     },

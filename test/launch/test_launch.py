@@ -27,10 +27,13 @@ from launch_stand_ins import (
 
 from mafs_ros.cameras.parameters import PARAMETERS as CAMERA_PARAMETERS
 from mafs_ros.cli import make_parser
+from mafs_ros.parameters.file import read_values
+from mafs_ros.parameters.pairs import pair_names, values_of
 from mafs_ros.parameters.table import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "launch"
+DEFAULTS = {parameter.name: parameter.default for parameter in CAMERA_PARAMETERS}
 
 
 @pytest.fixture
@@ -239,6 +242,25 @@ def test_the_simulation_ends_with_its_node(
     on_exit = handler.args[0].kwargs["on_exit"]
     actions = on_exit(SimpleNamespace(process_name=process, returncode=1), {"respawn": respawn})
     assert [type(action) for action in actions or ()] == [Shutdown] * ends
+
+
+def test_two_pairs_are_those_of_the_parameter_file(stand_ins: None) -> None:
+    """The file's topics are those of the simulated cameras, in whatever namespace."""
+    example = Launch(LAUNCH / "two_pairs.launch.py")
+    file = Path(example.arguments["params_file"]["default_value"])
+    values = read_values(file, ())
+    cameras = [entity.kwargs for entity in example.entities if isinstance(entity, Node)]
+    spaces = [node["namespace"][1].strip("/") for node in cameras]
+    assert pair_names(values) == spaces == ["front", "rear"]
+    for pair in spaces:
+        own = values_of(pair, values)
+        assert own["rgb_topic"] == f"{pair}/{DEFAULTS['rgb_topic']}"
+        assert own["thermal_topic"] == f"{pair}/{DEFAULTS['thermal_topic']}"
+    for node in cameras:
+        assert node["namespace"][0].args[0] == "namespace"
+        assert node["condition"].args[0].args[0] == "simulated"
+    first = example.entities[0]  # declared before mafs.launch.py declares another default
+    assert first.args[0] == "params_file"
 
 
 def replay_command(**given: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import cv2
@@ -14,6 +15,7 @@ from mafs_ros.images.messages.encode import serialised_image
 
 HEIGHT, WIDTH = 128, 160
 SECOND = 10**9
+_number = itertools.count()
 
 
 def header(stamp_ns: int, frame_id: str) -> Header:
@@ -44,11 +46,16 @@ def image_message(array: np.ndarray, encoding: str, stamp_ns: int = 0) -> Image:
 
 
 def rgb_message(stamp_ns: int) -> Image:
-    return image_message(rgb_image(), "rgb8", stamp_ns)
+    """Each differs by a pixel from the one before: of a camera that is not frozen."""
+    image = rgb_image()
+    image[0, 0] = next(_number) % 256
+    return image_message(image, "rgb8", stamp_ns)
 
 
 def thermal_message(stamp_ns: int) -> Image:
-    return image_message(thermal_image(), "mono16", stamp_ns)
+    image = thermal_image()
+    image[0, 0] += next(_number) % 256
+    return image_message(image, "mono16", stamp_ns)
 
 
 def pixels(message: Image) -> np.ndarray:

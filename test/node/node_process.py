@@ -32,9 +32,10 @@ def ros_arguments(parameters: dict[str, Any]) -> list[str]:
 class Process:
     """A child process whose stderr is read line by line."""
 
-    def __init__(self, module: str, parameters: dict[str, Any]) -> None:
+    def __init__(self, module: str, parameters: dict[str, Any], name: str = "") -> None:
+        renamed = ["-r", f"__node:={name}"] if name else []
         self.child = subprocess.Popen(
-            [sys.executable, "-m", module, *ros_arguments(parameters)],
+            [sys.executable, "-m", module, *ros_arguments(parameters), *renamed],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -92,10 +93,11 @@ class Process:
 
 
 @contextlib.contextmanager
-def cameras(**parameters: Any) -> Iterator[Process]:
+def cameras(*, node_name: str = "", **parameters: Any) -> Iterator[Process]:
     process = Process(
         "mafs_ros.cameras",
         {"height": HEIGHT, "width": WIDTH, "cycle": 3, "wait_for_subscribers": 1, **parameters},
+        node_name,
     )
     try:
         yield process

@@ -198,6 +198,26 @@ def camera_silent(node: MafsNode, make: Callable[..., Rig]) -> None:
     make().after(10)
 
 
+def cameras_of(rig: Rig, *, both_s: float, rgb_s: float, none_s: float) -> None:
+    """Tell what decides the mode of images at 10 Hz of both cameras, of one, then of none."""
+    policy, now = rig.activity.fallback._policy, time.monotonic()
+    for step in np.arange(0, both_s + rgb_s + none_s, 0.1):
+        at = now + step
+        for camera in ("rgb", "thermal")[: int(step < both_s + rgb_s) + int(step < both_s)]:
+            policy.image(camera, at, at, "")
+        if step < both_s:
+            policy.pair(at, at, "", "")
+        policy.beat(at)
+
+
+def camera_dead(node: MafsNode, make: Callable[..., Rig]) -> None:
+    cameras_of(make(), both_s=2, rgb_s=1, none_s=0)
+
+
+def no_camera(node: MafsNode, make: Callable[..., Rig]) -> None:
+    cameras_of(make(), both_s=2, rgb_s=0, none_s=3)
+
+
 def camera_image(node: MafsNode, make: Callable[..., Rig]) -> None:
     activity = make().activity
     activity.inputs._on_raw_image(activity.thermal, b"\0\1\0\0 of no use")
@@ -350,6 +370,8 @@ RAISED: dict[Fault, Callable[[MafsNode, Callable[..., Rig]], MafsNode | None]] =
     Fault.OTHER: other,
     Fault.BOND_BROKEN: bond_broken,
     Fault.CAMERA_SILENT: camera_silent,
+    Fault.CAMERA_DEAD: camera_dead,
+    Fault.NO_CAMERA: no_camera,
     Fault.CAMERA_IMAGE: camera_image,
     Fault.CAMERA_QOS: camera_qos,
     Fault.CAMERA_LOST: camera_lost,
@@ -407,6 +429,16 @@ def test_each_fault_is_on_the_log_and_in_diagnostics(
     assert shown.name == "mafs: faults" and shown.level >= bytes([fault.value.level])
     assert fault.code in shown.message.split()
     assert re.match(r"0 s ago: .+", {item.key: item.value for item in shown.values}[fault.code])
+
+
+def test_faults_of_several_pairs_bear_their_names(
+    node: MafsNode, rig: Callable[..., Rig], capfd: pytest.CaptureFixture[str]
+) -> None:
+    pair = CameraPair(node, complete({}), node.warnings.faults, "rear")
+    pair.warnings.warn(Fault.NO_PAIR, "no pair for 5 s (see slop_s)")
+    assert "rear: MAFS_E_NO_PAIR: no pair for 5 s (see rear.slop_s)" in capfd.readouterr().err
+    status = node.warnings.faults.status(time.monotonic())
+    assert status.values["MAFS_E_NO_PAIR"].endswith("rear: no pair for 5 s (see rear.slop_s)")
 
 
 def test_what_ends_the_program_is_on_stderr(

@@ -26,7 +26,7 @@ from sensor_msgs.msg import Image
 def test_bad_images_are_counted_logged_and_skipped(
     start: Callable[..., Process], bench: Bench
 ) -> None:
-    process = start()
+    process = start(fallback_after_s=0.0)
     stamp = bench.connect("fused")
     short, unknown, empty = rgb_message(0), rgb_message(0), Image(encoding="mono16")
     short.data = short.data[:100]

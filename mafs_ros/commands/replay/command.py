@@ -18,7 +18,9 @@ from typing import Any
 from mafs_ros.bags.options import add_topic_options
 from mafs_ros.commands.options import add_engine_options, add_parameter_options
 from mafs_ros.commands.replay.folder import prepare_folder
-from mafs_ros.commands.replay.options import options_from
+from mafs_ros.commands.replay.options import Options, options_from
+
+INTERRUPTED = 130  # exit code after Ctrl-C
 
 EXAMPLE = """\
 examples:
@@ -27,6 +29,7 @@ examples:
   mafs replay drive --params mafs.yaml --compare new.safetensors --out report
   mafs replay drive --compare torch --every 30 --out report
   mafs replay drive --live --out report
+  mafs replay drive --params two_pairs.yaml --out reports    # into reports/NAME for each pair
 
 writes into DIR: report.html to read, report.json and frames.csv to compute with, timing.json and
 timing.csv, side_by_side.webm, output.mcap (fused, labels, overlay, class table) for rviz or
@@ -120,29 +123,65 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error("--every does not go with --live, where the node itself skips pairs")
     if not 0.001 <= args.rate <= 1000:
         args.usage_error(f"--rate: got {args.rate:g}, expected 0.001 to 1000")
-    from mafs_ros.commands.replay.evaluate import evaluate_bag
-    from mafs_ros.commands.replay.report.write import write_report
-    from mafs_ros.parameters.file import read_settings
+    from mafs_ros.commands.replay.pairs import each_pair
+    from mafs_ros.parameters.file import read_values
 
     options = options_from(args)
-    settings = read_settings(args.params, args.assignments)
-    if args.live and settings["registration"] == "camera_info":
+    pairs = list(each_pair(options, read_values(args.params, args.assignments)))
+    if pairs[0][0]:
+        refuse_with_several_pairs(args)
+    if args.live:
+        refuse_live(args, pairs[0][2])
+    if not options.bag.exists():
+        raise FileNotFoundError(f"{options.bag}: there is no such bag")
+    for _, own, _ in pairs:
+        prepare_folder(own.out)
+    code = 0
+    for name, own, settings in pairs:
+        code = max(code, run_pair(name, own, settings))
+        if code == INTERRUPTED:
+            break
+    return code
+
+
+def refuse_with_several_pairs(args: argparse.Namespace) -> None:
+    """What goes with one pair of cameras alone."""
+    if args.rgb_topic or args.thermal_topic:
+        args.usage_error(
+            "--rgb-topic and --thermal-topic do not go with several pairs, whose topics are those "
+            "of the parameters NAME.rgb_topic and NAME.thermal_topic"
+        )
+    if args.live or args.labels:
+        args.usage_error(
+            f"{'--live' if args.live else '--labels'} goes with one pair of cameras: give a "
+            "--params file without the parameter pairs, and --rgb-topic and --thermal-topic"
+        )
+
+
+def refuse_live(args: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """What does not go with the live node."""
+    if settings["registration"] == "camera_info":
         args.usage_error(
             "--live plays the two cameras' images alone, and does not go with registration: "
             "camera_info"
         )
-    if not options.bag.exists():
-        raise FileNotFoundError(f"{options.bag}: there is no such bag")
-    prepare_folder(options.out)
+
+
+def run_pair(name: str, options: Options, settings: dict[str, Any]) -> int:
+    """Evaluate one pair of cameras and write its report; returns the exit code."""
+    from mafs_ros.commands.replay.evaluate import evaluate_bag
+    from mafs_ros.commands.replay.report.write import write_report
+
+    said = f"{name}: " if name else ""
     with first_interrupt_alone():
         result = evaluate_bag(options, settings)
         report = write_report(options.out, result)
     for warning in report["warnings"]:
-        print(f"mafs replay: warning: {warning}", file=sys.stderr)
+        print(f"mafs replay: {said}warning: {warning}", file=sys.stderr)
     for problem in report["problems"]:
-        print(f"mafs replay: {problem}", file=sys.stderr)
-    print(summary_line(report, options.out))
-    return 130 if result.interrupted else 1 if report["problems"] else 0
+        print(f"mafs replay: {said}{problem}", file=sys.stderr)
+    print(said + summary_line(report, options.out))
+    return INTERRUPTED if result.interrupted else 1 if report["problems"] else 0
 
 
 @contextmanager

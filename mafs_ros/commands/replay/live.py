@@ -154,6 +154,7 @@ def live_source(options: Options, settings: dict[str, Any], topics: Topics) -> S
         "backend": options.backend,
         "precision": options.precision,
         "input_reliability": "reliable",
+        "fallback_after_s": 0.0,  # pairs alone, as offline
         "input_depth": 20,
         "rgb_transport": "compressed" if rgb.compressed else "raw",
         "thermal_transport": "compressed" if thermal.compressed else "raw",

@@ -12,6 +12,7 @@ from mafs_ros.images.messages.pixels import ImageError, grey
 
 # An 8K camera has 33.2 million pixels. A PNG of a few kilobytes can claim four thousand million.
 MAX_COMPRESSED_PIXELS = 1 << 25
+SMALL = 240  # pixels; a smaller JPEG is decoded whole even where a glimpse will do
 DEPTH_HEADER = 12  # bytes before the PNG (ConfigHeader of compressed_depth_image_transport)
 
 
@@ -59,6 +60,21 @@ def thermal_from_compressed(msg: Any) -> np.ndarray:
             "one: let the thermal camera publish mono16"
         )
     return np.ascontiguousarray(pixels[..., 0])
+
+
+def decoded_plane(msg: Any) -> np.ndarray:
+    """Luminance or the only channel [H, W], of a large JPEG at a quarter of its size.
+
+    Enough to see whether it shows anything. Raises ImageError.
+    """
+    data = payload_bytes(msg)
+    header = _checked_header(data, msg.format)
+    if header.codec != "JPEG":
+        pixels = _decoded(data, header, cv2.IMREAD_UNCHANGED)
+        return pixels if pixels.ndim == 2 else pixels[..., 1]
+    large = min(header.height, header.width) >= SMALL
+    flags = cv2.IMREAD_REDUCED_GRAYSCALE_4 if large else cv2.IMREAD_GRAYSCALE
+    return _decoded(data, header, flags)
 
 
 def payload_bytes(msg: Any) -> bytes:

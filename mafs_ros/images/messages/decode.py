@@ -58,9 +58,9 @@ def thermal_from_message(msg: Any) -> np.ndarray:
     if hasattr(msg, "format"):
         return thermal_from_compressed(msg)
     if msg.encoding in THERMAL_ENCODINGS:
-        return native(_pixels(msg, THERMAL_ENCODINGS[msg.encoding], 1))
+        return native(raw_pixels(msg, THERMAL_ENCODINGS[msg.encoding], 1))
     if msg.encoding == "8UC3":  # equal channels are the same image in either order
-        return grey(np.ascontiguousarray(_pixels(msg, np.uint8, 3)))
+        return grey(np.ascontiguousarray(raw_pixels(msg, np.uint8, 3)))
     if msg.encoding in RGB_ENCODINGS and not msg.encoding.startswith("bayer"):
         return grey(_rgb_from_raw(msg))
     if msg.encoding.startswith("bayer"):  # cv_bridge would pass the pattern off as grey
@@ -84,16 +84,16 @@ def depth_from_message(msg: Any) -> np.ndarray:
     ImageError.
     """
     if msg.encoding in ("16UC1", "mono16"):
-        return native(_pixels(msg, np.uint16, 1)).astype(np.float32) * np.float32(0.001)
+        return native(raw_pixels(msg, np.uint16, 1)).astype(np.float32) * np.float32(0.001)
     if msg.encoding == "32FC1":
-        return native(_pixels(msg, np.float32, 1))
+        return native(raw_pixels(msg, np.float32, 1))
     raise ImageError(
         f"got encoding {msg.encoding!r} for depth, expected 16UC1 in millimetres or 32FC1 in "
         "metres: is depth_topic the topic of the aligned depth image?"
     )
 
 
-def _pixels(msg: Any, dtype: type, channels: int) -> np.ndarray:
+def raw_pixels(msg: Any, dtype: type, channels: int) -> np.ndarray:
     """The pixels of a raw message where they lie: [H, W] or [H, W, channels], rows `step` apart.
 
     16-bit and float pixels are in the byte order of the message. Raises ImageError where the
@@ -131,7 +131,7 @@ def _pixels(msg: Any, dtype: type, channels: int) -> np.ndarray:
 
 def _rgb_from_raw(msg: Any) -> np.ndarray:
     channels, conversion = RGB_ENCODINGS[msg.encoding]
-    pixels = _pixels(msg, np.uint8, channels)
+    pixels = raw_pixels(msg, np.uint8, channels)
     if conversion is None:
         return np.ascontiguousarray(pixels)
     if channels == 2 and pixels.shape[1] % 2:
