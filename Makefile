@@ -5,9 +5,10 @@
 # make demo-rig                      two cameras that see different rectangles: calibrated from a
 #                                    recorded minute, pictures before and after in out/demo-rig/
 # make test                          lint and all tests
+# make test-newest                   the node's main tests on the newest ROS that PyPI has
 # make test-tensorrt                 that TensorRT converts and builds the networks (1.3 GB more)
 # make lint                          ruff, mypy, and which room may import which
-# make parameters                    renews docs/parameters.md from the code
+# make parameters                    renews docs/parameters.md and docs/faults.md from the code
 # make clean                         removes the .venv and what the tools leave behind
 #
 # Each makes a .venv with what it needs first; PYTHON=python3.12 chooses the interpreter.
@@ -15,8 +16,10 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 TRT_VENV := .venv-trt
+NEW_VENV := .venv-newest
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 TRT_PIP := $(subst $(PY),$(TRT_VENV)/bin/python,$(PIP))
+NODE_TESTS := test/node/test_lifecycle.py test/node/test_outputs.py test/node/test_faults.py
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
@@ -27,7 +30,7 @@ PYTHON = $(shell for python in python3 python3.12 python3.11 python3.13 python3.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help demo demo-rig test test-tensorrt lint parameters clean
+.PHONY: help demo demo-rig test test-newest test-tensorrt lint parameters clean
 help:
 	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile
 
@@ -53,6 +56,10 @@ lint: $(VENV)/test.stamp
 	$(VENV)/bin/lint-imports --no-cache
 	$(PY) -m mypy
 
+# The wheels of `make test` are those of the oldest.
+test-newest: $(NEW_VENV)/stamp
+	$(NEW_VENV)/bin/python -m pytest -p no:cacheprovider $(NODE_TESTS)
+
 # Its own environment: TensorRT-RTX and torch-tensorrt are tied to one release of torch.
 test-tensorrt: $(TRT_VENV)/stamp
 	$(TRT_VENV)/bin/python -m pytest -m tensorrt -rP -o faulthandler_timeout=0 test/engine/test_tensorrt.py
@@ -61,9 +68,12 @@ parameters: $(VENV)/demo.stamp
 	{ sed '/^<!-- python3 -m mafs_ros.parameters markdown/q' docs/parameters.md; \
 	$(PY) -m mafs_ros.parameters markdown; echo '<!-- end -->'; } > parameters.tmp
 	mv parameters.tmp docs/parameters.md
+	{ sed '/^<!-- python3 -m mafs_ros.base.faults/q' docs/faults.md; \
+	$(PY) -m mafs_ros.base.faults; echo '<!-- end -->'; } > parameters.tmp
+	mv parameters.tmp docs/faults.md
 
 clean:
-	rm -rf $(VENV) $(TRT_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(NEW_VENV) $(TRT_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(PY):
 	@test "$$(uname -sm)" = "Linux x86_64" || { echo "make: the ROS 2 wheels are for Linux on \
@@ -90,6 +100,15 @@ $(VENV)/demo.stamp: requirements/engine.txt requirements/demo.txt requirements/c
 $(VENV)/test.stamp: requirements/test.txt requirements/rtx.txt $(VENV)/demo.stamp
 	@echo "Installing the tools for the tests ..."
 	@$(PIP) -r requirements/test.txt
+	@touch $@
+
+# Its own ROS and NumPy; what else it imports lies in .venv, behind them.
+$(NEW_VENV)/stamp: requirements/newest.txt $(VENV)/test.stamp
+	@$(PY) -m venv $(NEW_VENV)
+	@echo "Installing the newest ROS 2 of PyPI into $(NEW_VENV) ..."
+	@$(NEW_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/newest.txt
+	@$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$($(NEW_VENV)/bin/python \
+		-c 'import sysconfig; print(sysconfig.get_path("purelib"))')/zz_rest.pth"
 	@touch $@
 
 $(TRT_VENV)/stamp: requirements/tensorrt.txt requirements/rtx.txt requirements/constraints.txt

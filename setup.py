@@ -1,8 +1,12 @@
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 PACKAGE = "mafs_ros"
+# It would write a console script over lib/mafs_ros/mafs, with the interpreter that runs colcon in
+# place of that of the venv the script is started in.
+BY_COLCON = not {"install", "develop"}.isdisjoint(sys.argv)
 
 
 def files_below(folder):
@@ -32,7 +36,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
         # Not console_scripts: pip puts those into bin/, where `ros2 run` and launch do not look.
-        (f"lib/{PACKAGE}", sorted(str(path) for path in Path("scripts").glob("mafs_*"))),
+        (f"lib/{PACKAGE}", sorted(str(path) for path in Path("scripts").glob("mafs*"))),
         *files_below("launch"),
         *files_below("config"),
     ],
@@ -45,5 +49,5 @@ setup(
     maintainer_email="mafs-ros@example.com",
     description="Fuses a thermal and an RGB camera into one colour image and a class-id map.",
     license="Apache-2.0",
-    entry_points={"console_scripts": ["mafs = mafs_ros.cli:main"]},
+    entry_points={} if BY_COLCON else {"console_scripts": ["mafs = mafs_ros.cli:main"]},
 )

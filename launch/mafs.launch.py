@@ -9,6 +9,7 @@ The node configures and activates itself. An argument left empty keeps what `par
 import os
 from pathlib import Path
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
@@ -28,6 +29,7 @@ PARAMETERS = {
     "autostart": "Configure and activate at the start: true or false.",
 }
 BOOLEANS = ["true", "false", "True", "False"]  # Python and Nav2 write capitals
+RESPAWN_DELAY_S = 2.0
 # Fast DDS 2 (to ROS 2 Jazzy) reads the first and ignores the second; Fast DDS 3 reads the second
 # and warns about the first.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -44,7 +46,10 @@ def generate_launch_description() -> LaunchDescription:
             ),
             *(
                 DeclareLaunchArgument(
-                    name, default_value="", description=f"{text} Empty: as in params_file."
+                    name,
+                    default_value="",
+                    choices=["", *BOOLEANS] if name == "autostart" else None,
+                    description=f"{text} Empty: as in params_file.",
                 )
                 for name, text in PARAMETERS.items()
             ),
@@ -59,6 +64,12 @@ def generate_launch_description() -> LaunchDescription:
                 choices=["", *BOOLEANS],
                 description="Take the time from /clock (bags, simulators). Empty: as in "
                 "params_file or the launch file that includes this one.",
+            ),
+            DeclareLaunchArgument(
+                "respawn",
+                default_value="false",
+                choices=BOOLEANS,
+                description=f"Start the node again {RESPAWN_DELAY_S:g} s after it has ended.",
             ),
             DeclareLaunchArgument(
                 "rviz",
@@ -80,7 +91,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list[Action]:
-    """The actions, once the arguments are known."""
+    """The actions, once the arguments are known; RuntimeError where one cannot be used."""
     actions = shm_profile(context) + [fusion_node(context)]
     if is_true(context, "rviz"):
         actions.append(rviz(context))
@@ -92,10 +103,13 @@ def argument(context: LaunchContext, name: str) -> str:
 
 
 def is_true(context: LaunchContext, name: str) -> bool:
-    return argument(context, name).lower() in ("true", "1")
+    return argument(context, name).lower() == "true"
 
 
 def fusion_node(context: LaunchContext) -> Node:
+    params_file = argument(context, "params_file")
+    if not Path(params_file).is_file():  # ROS would only warn, and take the defaults
+        raise RuntimeError(f"params_file: {params_file} does not exist, or is no file")
     parameters: dict[str, str | bool] = {
         name: value for name in PARAMETERS if (value := argument(context, name))
     }
@@ -107,9 +121,11 @@ def fusion_node(context: LaunchContext) -> Node:
         executable="mafs_node",
         name="mafs",
         namespace=argument(context, "namespace"),
-        parameters=[argument(context, "params_file"), *([parameters] if parameters else [])],
+        parameters=[params_file, *([parameters] if parameters else [])],
         output="screen",
         emulate_tty=True,
+        respawn=is_true(context, "respawn"),
+        respawn_delay=RESPAWN_DELAY_S,
     )
 
 
@@ -130,8 +146,15 @@ def shm_profile(context: LaunchContext) -> list[Action]:
     return [SetEnvironmentVariable(variable, str(SHARE / "config" / "fastdds_shm.xml"))]
 
 
-def rviz(context: LaunchContext) -> Node:
-    """rviz2, its absolute topic names remapped to this namespace and RGB topic."""
+def rviz(context: LaunchContext) -> Action:
+    """rviz2, its absolute topic names remapped to this namespace and RGB topic, if it is here."""
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        return LogInfo(
+            msg="rviz2 is not installed (sudo apt install ros-$ROS_DISTRO-rviz2): the node "
+            "starts without it"
+        )
     root = argument(context, "namespace").strip("/")
     root = f"/{root}" if root else ""
     rgb = argument(context, "rgb_topic") or "rgb/image"

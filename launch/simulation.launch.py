@@ -7,12 +7,28 @@ Takes the arguments of mafs.launch.py too, which must leave the topics as they a
 
 from pathlib import Path
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    RegisterEventHandler,
+    Shutdown,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+
+def end_with_the_node(event: ProcessExited, context: LaunchContext) -> list[Action] | None:
+    """Cameras alone are of no use: end where the node has ended, unless it is started again."""
+    respawn = LaunchConfiguration("respawn").perform(context).lower() == "true"
+    if respawn or not event.process_name.startswith("mafs_node"):
+        return None
+    return [Shutdown(reason=f"the node has ended with exit code {event.returncode}")]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -34,6 +50,8 @@ def generate_launch_description() -> LaunchDescription:
                 parameters=[{"rate_hz": rate_hz}],
                 output="screen",
                 emulate_tty=True,
+                on_exit=Shutdown(reason="the cameras have ended"),
             ),
+            RegisterEventHandler(OnProcessExit(on_exit=end_with_the_node)),
         ]
     )

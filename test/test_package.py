@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import runpy
 import shutil
 import stat
 import subprocess
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from catkin_pkg.package import Package, parse_package
 
 import mafs_ros
@@ -119,6 +121,27 @@ def test_one_version_everywhere():
     changelog = re.search(r"^(\d+\.\d+\.\d+) \(", (ROOT / "CHANGELOG.rst").read_text(), re.M)
     assert setup and changelog
     assert {setup[1], changelog[1], declared_package().version} == {mafs_ros.__version__}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "console"),
+    [
+        (["install", "--prefix", "/ws/install"], False),
+        (["develop", "--no-deps"], False),
+        (["bdist_wheel"], True),
+        (["editable_wheel"], True),
+    ],
+)
+def test_colcon_gets_no_console_script(monkeypatch, arguments, console):
+    """It would have the interpreter of colcon, and lie over the script that finds a venv's."""
+    made = {}
+    monkeypatch.setattr("setuptools.setup", lambda **kwargs: made.update(kwargs))
+    monkeypatch.setattr(sys, "argv", ["setup.py", *arguments])
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(str(ROOT / "setup.py"))
+    assert bool(made["entry_points"]) is console
+    (scripts,) = (files for place, files in made["data_files"] if place == "lib/mafs_ros")
+    assert scripts == ["scripts/mafs", "scripts/mafs_cameras", "scripts/mafs_node"]
 
 
 def test_every_import_is_declared():
@@ -290,6 +313,44 @@ def test_modules_that_the_docs_name_exist(page):
     named = re.findall(r"`((?:mafs_ros|training|test|config|launch|docs)/[\w./-]+)`", text)
     assert named or page == "README.md"
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def commands_in(text: str) -> list[str]:
+    """The commands of a piece of shell, one by one, words apart by one space."""
+    return [" ".join(one.split()) for one in text.replace("\\\n", " ").split("&&")]
+
+
+def test_the_container_is_built_by_the_commands_of_the_readme():
+    """No container is built here: what it would run is what the README says."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    robot = readme.partition("## On a robot")[2].partition("\n## ")[0]
+    block = re.search(r"\n\n((?:    .+\n)+)", robot)[1]
+    wanted = [one for line in block.replace("\\\n", " ").splitlines() for one in commands_in(line)]
+    wanted = [one for one in wanted if not one.startswith(("cd ", "git clone", "ros2 launch"))]
+    assert len(wanted) == 6
+    built = (ROOT / "Containerfile").read_text(encoding="utf-8")
+    assert re.search(r'^ARG NUMPY="numpy<2"$', built, re.M)
+    runs = re.findall(r"^RUN ((?:.+\\\n)*.+)$", built, re.M)
+    run = [one.replace('"$NUMPY"', "'numpy<2'") for text in runs for one in commands_in(text)]
+    places = [run.index(one) for one in wanted]
+    assert places == sorted(places)
+    for source in re.findall(r"^COPY (\S+) ", built, re.M):
+        assert (ROOT / source).exists()
+    instructions = re.findall(r"^([A-Z]+) ", re.sub(r"\\\n", "", built), re.M)
+    assert {"FROM", "RUN", "COPY", "ENTRYPOINT", "CMD", "STOPSIGNAL"} <= set(instructions)
+
+
+def test_the_workflow_runs_make_test_on_every_python():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yaml").read_text(encoding="utf-8"))
+    job = workflow["jobs"]["test"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    oldest, newest = map(int, re.findall(r"\(3, (\d+)\)", makefile)[:2])
+    assert job["strategy"]["matrix"]["python"] == [f"3.{n}" for n in range(oldest, newest + 1)]
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    assert runs == [
+        "make test PYTHON=python${{ matrix.python }}",
+        "make test-newest PYTHON=python${{ matrix.python }}",
+    ]
 
 
 def test_make_demo_passes_folders_with_spaces():

@@ -126,7 +126,8 @@ def spinning(node: Node) -> Iterator[None]:
 
 def main(args: list[str] | None = None) -> int:
     """Exit code 0 at the end of the images or after Ctrl-C, 1 after an error, in one line."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background ignores the first
+        signal.signal(number, signal.default_int_handler)
     keep_freed_memory(IMAGE_BUFFERS)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = Node("cameras", automatically_declare_parameters_from_overrides=True)

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.engine.fingerprint import code_hash, file_hash
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def usable(cache_dir: Path | None) -> Path | None:
             "cache_dir %s cannot be used (%s): the engine is compiled at every start",
             cache_dir,
             one_line(error),
+            extra=Fault.ENGINE_CACHE.extra,
         )
         return None
 
@@ -118,7 +120,12 @@ def fetch(
                 _replace(folder, facts, build)
                 return load(folder)
         except _CannotKeepError as error:
-            log.warning("the engine is not kept in %s: %s", cache_dir, one_line(error))
+            log.warning(
+                "the engine is not kept in %s: %s",
+                cache_dir,
+                one_line(error),
+                extra=Fault.ENGINE_CACHE.extra,
+            )
     with tempfile.TemporaryDirectory(prefix="mafs_engine") as scratch:
         with progress(f"building {name}"):
             build(Path(scratch))
@@ -198,7 +205,7 @@ def _kept(
             return _Loaded(load(folder))
         except Exception as error:  # what a library makes of damaged bytes is anybody's guess
             reason = f"it cannot be loaded ({one_line(error)})"
-    log.warning("rebuilding %s: %s", folder, reason)
+    log.warning("rebuilding %s: %s", folder, reason, extra=Fault.ENGINE_CACHE.extra)
     return folder
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.write import write_bytes
 from mafs_ros.engine.fingerprint import code_hash, file_hash
 
@@ -77,7 +78,12 @@ def read_checks(weights: Path) -> dict[tuple[int, int], Check]:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             fault = f"it cannot be read ({error!r})"
         if fault:
-            log.warning("%s is not used: %s; `mafs quantize` makes a new one", file.name, fault)
+            log.warning(
+                "%s is not used: %s; `mafs quantize` makes a new one",
+                file.name,
+                fault,
+                extra=Fault.ENGINE_CHECK.extra,
+            )
         else:
             size = int(height), int(width)
             checks[size] = Check(size, int8_file(weights, size), facts)

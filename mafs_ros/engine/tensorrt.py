@@ -19,6 +19,7 @@ import torch_tensorrt
 from torch_tensorrt.dynamo.conversion import dynamo_tensorrt_converter
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.engine.cache import fetch, graph_facts
 from mafs_ros.engine.graph import DeployedGraph, example_images
 from mafs_ros.engine.interface import Engine, Image
@@ -234,12 +235,16 @@ class CompiledGraph:
         """Record the engine as a CUDA graph; None, with a warning, where that is not possible."""
         self._enqueue()  # the first run sets up what must not be recorded
         self._stream.synchronize()
-        graph = torch.cuda.CUDAGraph()
         try:
+            graph = torch.cuda.CUDAGraph()
             # Other threads may use the GPU meanwhile.
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._enqueue()
         except RuntimeError as error:
-            log.warning("no CUDA graph, each frame costs its launches: %s", one_line(error))
+            log.warning(
+                "no CUDA graph, each frame costs its launches: %s",
+                one_line(error),
+                extra=Fault.ENGINE_GRAPH.extra,
+            )
             return None
         return graph

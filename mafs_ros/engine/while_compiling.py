@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.engine.interface import Engine, Image
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class WhileCompiling(Engine):
                 size[0],
                 "come without confidence" if confidence else "stay resized",
                 one_line(error),
+                extra=Fault.ENGINE_SIZE.extra,
             )
 
 
@@ -131,6 +133,7 @@ def say_resized(size: Size, other: Size) -> None:
         "and resized",
         *reversed(size),
         *reversed(other),
+        extra=Fault.ENGINE_SIZE.extra,
     )
 
 

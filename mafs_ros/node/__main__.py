@@ -10,10 +10,10 @@ import traceback
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode
 from rclpy.signals import SignalHandlerOptions
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.memory import IMAGE_BUFFERS, keep_freed_memory
 from mafs_ros.engine.while_compiling import COMPILER
 from mafs_ros.node.lifecycle import MafsNode
@@ -29,18 +29,18 @@ SWITCH_S = 0.00001
 
 
 class RosLogHandler(logging.Handler):
-    """Sends what the layers without ROS log to the node's log."""
+    """Sends what the layers without ROS log to the node's log, with the codes of faults."""
 
-    def __init__(self, node: LifecycleNode) -> None:
+    def __init__(self, node: MafsNode) -> None:
         super().__init__()
-        self._logger = node.get_logger()
+        self._logger, self._warnings = node.get_logger(), node.warnings
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
+        text, fault = record.getMessage(), getattr(record, "fault", Fault.OTHER)
         if record.levelno >= logging.ERROR:
-            self._logger.error(text)
+            self._warnings.error(fault, text)
         elif record.levelno >= logging.WARNING:
-            self._logger.warning(text)
+            self._warnings.warn_once(fault, text)
         else:
             self._logger.info(text)
 
@@ -57,7 +57,8 @@ def main(args: list[str] | None = None) -> int:
         code = run(sys.argv if args is None else args, stop)
     except Exception as error:
         # Without the places in rcl's own source: ', at /project/src/parser.c:271'.
-        print(f"mafs_node: {re.sub(', at /[^ ,]+', '', one_line(error))}", file=sys.stderr)
+        reason = re.sub(", at /[^ ,]+", "", one_line(error))
+        print(f"mafs_node: {Fault.START.code}: {reason}", file=sys.stderr)
         code = 1
     if any(thread.name in (STARTER, WORKER, COMPILER) for thread in threading.enumerate()):
         os._exit(code)  # an engine that compiles cannot be told to stop, and is not waited for
@@ -92,6 +93,8 @@ def live(node: MafsNode, stop: threading.Event) -> int:
             return 0
         if not node.active:
             return 1
+    else:
+        node.get_logger().info("waiting for lifecycle transitions (autostart is false)")
     sys.setswitchinterval(SWITCH_S)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -99,7 +102,7 @@ def live(node: MafsNode, stop: threading.Event) -> int:
         try:
             executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
         except Exception as error:  # of one callback: the next may do better
-            node.warn("callback", f"a callback failed: {one_line(error)}")
+            node.warnings.warn(Fault.CALLBACK, f"a callback failed: {one_line(error)}")
             node.get_logger().debug(traceback.format_exc())
     node.leave(GRACE_S)
     executor.shutdown()

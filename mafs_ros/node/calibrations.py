@@ -9,6 +9,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.node.inputs import full_topic, input_topic
 from mafs_ros.node.state import Session
 from mafs_ros.node.warnings import Warnings
@@ -117,7 +118,7 @@ class Calibrations:
             return
         self._listen_to_tf(known.needs_transform)
         if known.trouble and (known.is_refused or now - self._since >= stale_s):
-            self._warnings.warn("registration", f"registration: {known.trouble}")
+            self._warn_of(known)
 
     def _listen_to_tf(self, needed: bool) -> None:
         """/tf brings hundreds of messages a second, and a rig is rigid: once found is enough."""
@@ -128,6 +129,10 @@ class Calibrations:
         elif not needed and self._tf is not None:
             self._node.destroy_subscription(self._tf)
             self._tf = None
+
+    def _warn_of(self, known: KnownCameras) -> None:
+        fault = Fault.NOT_REGISTERED if known.registration is None else Fault.CAMERA_INFO
+        self._warnings.warn(fault, f"registration: {known.trouble}")
 
     def _on_info(self, camera: str, info: Any) -> None:
         known = self._session.known
@@ -141,7 +146,7 @@ class Calibrations:
 
     def _take_over(self, known: KnownCameras) -> None:
         if known.trouble and known.is_refused:
-            self._warnings.warn("registration", f"registration: {known.trouble}")
+            self._warn_of(known)
         perception = self._session.perception
         if known.registration is not perception.registration:
             perception.registration = known.registration

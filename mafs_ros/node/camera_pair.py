@@ -7,12 +7,14 @@ from typing import Any
 
 from rclpy.node import Node
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.node.calibrations import Calibrations, info_topic, known_to
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.confidence import check_confidence
 from mafs_ros.node.depth import DepthInput
-from mafs_ros.node.diagnostics import OK, Status, statuses
+from mafs_ros.node.diagnostics import Status, statuses
 from mafs_ros.node.fallback import CameraFallback
+from mafs_ros.node.fault_record import FaultRecord
 from mafs_ros.node.health import Events, FrameHealth
 from mafs_ros.node.inputs import Inputs, input_topic
 from mafs_ros.node.outputs import Outputs
@@ -44,11 +46,16 @@ class CameraPair:
     both.
     """
 
-    def __init__(self, node: Node, values: dict[str, Any], name: str = "") -> None:
-        """values: of the parameters of the pair. Raises OSError or ValueError for topics that are
-        none and files that cannot be read, so that they are found before weights are loaded."""
+    def __init__(
+        self, node: Node, values: dict[str, Any], faults: FaultRecord, name: str = ""
+    ) -> None:
+        """values: of the parameters of the pair; faults: of the node.
+
+        Raises OSError or ValueError for topics that are none and files that cannot be read, so
+        that they are found before weights are loaded.
+        """
         self.name = name
-        self.warnings = Warnings(node, name)
+        self.warnings = Warnings(node, faults, name)
         self.session: Session | None = None
         self.activity: Activity | None = None
         self._node, self._values = node, values
@@ -99,7 +106,7 @@ class CameraPair:
             mailbox,
             pairs,
             session.outputs.mode,
-            self.warnings.logger,
+            self.warnings,
         )
         pairing = Pairing(
             fallback.paired,
@@ -109,7 +116,7 @@ class CameraPair:
             pair_by=values["pair_by"],
         )
         fallback.feed(pairing)
-        watch = RegistrationWatch(self.warnings.logger, values["registration_warn_px"])
+        watch = RegistrationWatch(self.warnings, values["registration_warn_px"])
         depth = None
         if values["depth_topic"]:
             depth = DepthInput(
@@ -225,14 +232,11 @@ class CameraPair:
         found = statuses(session, activity, now, stale_s, fault)
         found.append(registration_status(session, activity.depth, now, stale_s))
         for status in found:
-            if status.name == "pairing" and status.level != OK:
-                cause = re.sub(r"[\d.]", "", status.message)  # another cause is said at once
-                self.warnings.warn(cause, status.message)
+            if status.fault is not None:
+                self._note(status.fault, status.message)
             elif status.name == "pairing" and fault is not None and not activity.doubt_said:
                 activity.doubt_said = True  # may be right: pairs come
-                self.warnings.warn("stamps", f"please check the stamps: {fault}")
-            elif status.name == "alignment" and status.level != OK:
-                self.warnings.warn("alignment", status.message)
+                self.warnings.warn_once(Fault.STAMPS_DOUBTED, f"please check the stamps: {fault}")
         return [self._named(status) for status in found]
 
     def _named(self, status: Status) -> Status:
@@ -244,6 +248,14 @@ class CameraPair:
             name=f"{self.name}: {status.name}",
             message=in_words_of(self.name, status.message),
         )
+
+    def _note(self, fault: Fault, text: str) -> None:
+        """Keep the fault of a status, and say those that are said nowhere else."""
+        if fault in (Fault.NO_PAIR, Fault.STAMPS, Fault.ALIGNMENT, Fault.DEPTH_SILENT):
+            cause = re.sub(r"[\d.]", "", text)  # another cause is said at once
+            self.warnings.warn(fault, text, cause)
+        else:
+            self.warnings.note(fault, text)
 
     @property
     def _configured(self) -> Session:

@@ -10,6 +10,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.stamps import nanoseconds
 from mafs_ros.images.messages.cdr import CdrError, read_image
 from mafs_ros.images.messages.decode import depth_from_message
@@ -96,7 +97,7 @@ class DepthInput:
     def _refuse(self, error: Exception) -> None:
         self.counts.bad += 1
         self._warnings.warn(
-            "depth",
+            Fault.DEPTH_IMAGE,
             f"depth image on {self.topic} not used ({self.counts.bad} so far), plane_depth_m is: "
             f"{one_line(error)}",
         )

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.stamps import FOREIGN_CLOCK_S
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.health import WINDOW_S, Events, FrameHealth
@@ -31,6 +32,7 @@ class Status:
     level: int
     message: str
     values: dict[str, Any]
+    fault: Fault | None = None  # where the level is not OK
 
 
 def statuses(
@@ -98,11 +100,12 @@ def idle_reason(activity: Activity, now: float, stale_s: float) -> str:
 def camera_status(camera: CameraHealth, now: float, stale_s: float) -> Status:
     """ERROR for a silent camera, WARN for bad images in the last WINDOW_S seconds."""
     rate = camera.arrivals.rate_hz(now)
-    level, message = OK, f"{rate:.1f} Hz"
+    level, message, fault = OK, f"{rate:.1f} Hz", None
     if (bad := camera.bad_arrivals.count(now)) > 0:
-        level, message = WARN, f"{bad} bad images in {WINDOW_S:.0f} s: {camera.bad_reason}"
+        level, fault = WARN, Fault.CAMERA_IMAGE
+        message = f"{bad} bad images in {WINDOW_S:.0f} s: {camera.bad_reason}"
     if camera.silent_s(now) >= stale_s:
-        level, message = ERROR, silence(camera, now)
+        level, message, fault = ERROR, silence(camera, now), Fault.CAMERA_SILENT
     newest = camera.arrivals.newest
     return Status(
         f"{camera.name} camera",
@@ -117,6 +120,7 @@ def camera_status(camera: CameraHealth, now: float, stale_s: float) -> Status:
             "lost_by_middleware": camera.lost,
             "last_message_s_ago": "none yet" if newest is None else number(now - newest),
         },
+        fault,
     )
 
 
@@ -142,13 +146,13 @@ def pairing_status(
     counters: those of the pairing; pairs: the times of its pairs; slop_s, pair_by: its own;
     fault: what is wrong with the stamps; alone: one camera is dead, so that none is expected.
     """
-    level, message = OK, f"{pairs.rate_hz(now):.1f} pairs/s"
+    level, message, found = OK, f"{pairs.rate_hz(now):.1f} pairs/s", None
     unpaired_s = now - (rgb.since if pairs.newest is None else pairs.newest)
     both_send = max(rgb.silent_s(now), thermal.silent_s(now)) < stale_s
     if fault is not None and (not fault.in_doubt or (fault.queue_short and unpaired_s >= 1)):
-        level, message = WARN, str(fault)
+        level, message, found = WARN, str(fault), Fault.STAMPS
     if unpaired_s >= stale_s and both_send and not alone:
-        level = WARN
+        level, found = WARN, Fault.STAMPS if fault else Fault.NO_PAIR
         message = f"no pair for {unpaired_s:.0f} s: {unpaired(rgb, thermal, slop_s, pair_by)}" + (
             f"; {fault}" if fault else " (see slop_s and thermal_time_offset_s)"
         )
@@ -161,7 +165,7 @@ def pairing_status(
     }
     for camera, of_camera in (("rgb", counters.rgb), ("thermal", counters.thermal)):
         values.update({f"{camera}_{cause}": count for cause, count in asdict(of_camera).items()})
-    return Status("pairing", level, message, values)
+    return Status("pairing", level, message, values, found)
 
 
 def unpaired(rgb: CameraHealth, thermal: CameraHealth, slop_s: float, pair_by: str) -> str:
@@ -191,13 +195,14 @@ def perception_status(
     + not_subscribed + not_registered + replaced_while_busy + left_out + discarded.
     """
     rate = frames.publications.rate_hz(now)
-    level, message = OK, f"{rate:.1f} frames/s"
+    level, message, fault = OK, f"{rate:.1f} frames/s", None
     if idle:
-        level, message = WARN, f"{message}: {idle}"
+        level, message, fault = WARN, f"{message}: {idle}", Fault.NO_FRAME
     elif not frames.subscribed:
         message += ": nobody subscribes to the outputs"
     if (failed := frames.failures.count(now)) > 0:
         level = WARN if frames.publications.count(now) else ERROR
+        fault = Fault.FRAME_FAILED
         message = f"{failed} frames failed in {WINDOW_S:.0f} s: {frames.failure}"
     # In this order: what the worker does meanwhile only adds to what is in progress.
     done, pairs = frames.counts(), mailbox.counters
@@ -219,7 +224,7 @@ def perception_status(
         values[f"{name}_ms_median"] = number(samples.median)
         values[f"{name}_ms_p95"] = number(samples.p95)
     values["image_warnings"] = "; ".join(tuple(frames.remarks)) or "none"
-    return Status("perception", level, message, {**values, **facts})
+    return Status("perception", level, message, {**values, **facts}, fault)
 
 
 def age_text(age_ms: float | None) -> str:
@@ -241,6 +246,7 @@ def diagnostic_array(node: str, statuses: list[Status], stamp: Any) -> Diagnosti
     array = DiagnosticArray()
     array.header.stamp = stamp
     for status in statuses:
+        code = status.fault.code if status.fault else "none"
         array.status.append(
             DiagnosticStatus(
                 level=bytes([status.level]),
@@ -248,7 +254,8 @@ def diagnostic_array(node: str, statuses: list[Status], stamp: Any) -> Diagnosti
                 message=status.message,
                 hardware_id="mafs_ros",
                 values=[
-                    KeyValue(key=key, value=str(value)) for key, value in status.values.items()
+                    KeyValue(key=key, value=str(value))
+                    for key, value in {**status.values, "fault": code}.items()
                 ],
             )
         )

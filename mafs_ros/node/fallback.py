@@ -3,12 +3,14 @@
 import time
 from typing import Any
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.camera_looks import CameraLooks
 from mafs_ros.node.diagnostics import OK, WARN, Status, number
 from mafs_ros.node.health import Events, FrameHealth
 from mafs_ros.node.mode_topic import ModeTopic
 from mafs_ros.node.state import Arrival, seconds
+from mafs_ros.node.warnings import Warnings
 from mafs_ros.perception.pairing.fallback import NONE, OTHER, PAIR, RGB, THERMAL, Change, Fallback
 from mafs_ros.perception.pairing.mailbox import Mailbox
 from mafs_ros.perception.pairing.policy import Pairing
@@ -28,10 +30,10 @@ class CameraFallback:
         mailbox: Mailbox,
         pairs: Events,
         topic: ModeTopic,
-        logger: Any,
+        warnings: Warnings,
     ) -> None:
         self._cameras = {camera.name: camera for camera in cameras}
-        self._mailbox, self._pairs, self._topic, self._logger = mailbox, pairs, topic, logger
+        self._mailbox, self._pairs, self._topic, self._warnings = mailbox, pairs, topic, warnings
         self._policy = Fallback(time.monotonic(), after_s, self._changed)
         self._looks = {name: CameraLooks(name) for name in self._cameras}
         self._withheld = dict.fromkeys(self._cameras, 0)
@@ -106,10 +108,11 @@ class CameraFallback:
             for name, (fault, lost) in faults.items()
             if fault
         )
-        level = OK
+        level, found = OK, None
         if policy.mode != PAIR or all(fault for fault, _ in faults.values()):
             came = any(camera.received for camera in self._cameras.values())
-            level = WARN if came else OK
+            if came:
+                level, found = WARN, Fault.NO_CAMERA if policy.mode == NONE else Fault.CAMERA_DEAD
         values: dict[str, Any] = {
             "mode": policy.mode,
             "since_s": number(now - policy.since),
@@ -122,7 +125,9 @@ class CameraFallback:
             values[f"{name}_not_paired"] = self._withheld[name]
             values.update({f"{name}_{fault}": n for fault, n in sorted(looks.counts.items())})
         off = "" if policy.after_s else " alone (fallback_after_s is 0)"
-        return Status("mode", level, f"{policy.mode}{off}{': ' if words else ''}{words}", values)
+        return Status(
+            "mode", level, f"{policy.mode}{off}{': ' if words else ''}{words}", values, found
+        )
 
     def _acquired(self, name: str, arrival: Arrival) -> float:
         """Seconds by which images of both cameras are in order, as the pairing has it."""
@@ -130,13 +135,17 @@ class CameraFallback:
         return taken + (self._pairing.thermal_time_offset_s if name == THERMAL else 0.0)
 
     def _changed(self, change: Change) -> None:
-        """One line a change: a warning, but for the first images at the start."""
+        """One line a change: a warning, but for the first images and the way back."""
+        text = f"mode {change.mode}: {self._in_words(change)}"
         if change.mode == PAIR and not self._policy.after_s:
-            self._logger.info("mode pair: fallback_after_s is 0")
+            self._warnings.logger.info("mode pair: fallback_after_s is 0")
         elif change.mode == PAIR and self._policy.changes == 1:
-            self._logger.info("mode pair: both cameras send")
+            self._warnings.logger.info("mode pair: both cameras send")
+        elif change.mode == PAIR:
+            self._warnings.logger.info(text)
         else:
-            self._logger.warning(f"mode {change.mode}: {self._in_words(change)}")
+            fault = Fault.NO_CAMERA if change.mode == NONE else Fault.CAMERA_DEAD
+            self._warnings.warn_once(fault, text)
 
     def _in_words(self, change: Change) -> str:
         if change.mode == NONE:

@@ -12,6 +12,7 @@ from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.images.messages.cdr import CdrError, read_image
 from mafs_ros.node.camera_health import CameraHealth
 from mafs_ros.node.diagnostics import silence
@@ -102,7 +103,9 @@ class Inputs:
                     camera.topic,
                     self._values[f"{camera.name}_transport"],
                 )
-                self._warnings.warn(f"{camera.name} silent", f"{silence(camera, now)} ({why})")
+                self._warnings.warn(
+                    Fault.CAMERA_SILENT, f"{silence(camera, now)} ({why})", camera.name
+                )
                 camera.silent = True
             elif camera.silent:
                 self._warnings.logger.info(f"{camera.name} messages on {camera.topic} come again")
@@ -163,17 +166,19 @@ class Inputs:
             if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
         ]
         self._warnings.warn(
-            f"{camera.name} QoS",
+            Fault.CAMERA_QOS,
             f"incompatible QoS on {camera.topic}: {', '.join(offers) or 'its publisher'} offers "
             "best_effort, this node requests reliable: no image comes from there; set "
             "input_reliability to auto or best_effort",
+            camera.name,
         )
 
     def _on_lost(self, camera: CameraHealth, event: Any) -> None:
         camera.lost += event.total_count_change
         self._warnings.warn(
-            f"{camera.name} lost",
+            Fault.CAMERA_LOST,
             f"{camera.lost} {camera.name} messages on {camera.topic} were lost on the way: give "
             "the camera and this node the Fast DDS profile of mafs_ros (config/fastdds_shm.xml), "
             "or set input_reliability to reliable",
+            camera.name,
         )

@@ -21,12 +21,15 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine.while_compiling import WhileCompiling
+from mafs_ros.node.bond import ManagerBond, check_bond
 from mafs_ros.node.camera_pair import CameraPair
 from mafs_ros.node.confidence import confidence_in_words
 from mafs_ros.node.declare import declare_parameters, given_parameters, parameter_values
 from mafs_ros.node.diagnostics import OK, Status, diagnostic_array
+from mafs_ros.node.fault_record import FaultRecord
 from mafs_ros.node.state import Network
 from mafs_ros.node.transitions import attempt, refuse_impossible_transitions
 from mafs_ros.node.warnings import Warnings
@@ -60,18 +63,19 @@ class MafsNode(LifecycleNode):
                 'got a parameter whose value is an empty list, expected pairs: [""] for one pair '
                 "without a name"
             ) from None
-        self._warnings = Warnings(self)
+        self._warnings = Warnings(self, FaultRecord())
         self._engine: WhileCompiling | None = None
         self._pairs: list[CameraPair] = []  # from configure to cleanup
         self._turns = Turns(0)
         self._worker: Worker | None = None  # from activate to deactivate
+        self._bond: ManagerBond | None = None  # likewise, with the parameter
         given = given_parameters(self)
         self._names, self._table = pair_names(given), rows_for(given)
         for unknown in declare_parameters(self, self._table):
-            self.get_logger().warning(unknown)
+            self._warnings.warn_once(Fault.UNKNOWN_PARAMETER, unknown)
         check_pairs(self._values())
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        refuse_impossible_transitions(self)
+        refuse_impossible_transitions(self, self._warnings)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: with use_sim_time a paused or looping bag would stop a ROS timer.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -109,30 +113,35 @@ class MafsNode(LifecycleNode):
         self.stop()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "configure", self._configure, undo=self._clean_up)
+        return attempt(self._warnings, "configure", self._configure, undo=self._clean_up)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "activate", self._activate, undo=self._deactivate)
+        return attempt(self._warnings, "activate", self._activate, undo=self._deactivate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "deactivate", self._deactivate)
+        return attempt(self._warnings, "deactivate", self._deactivate)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "clean up", self._clean_up)
+        return attempt(self._warnings, "clean up", self._clean_up)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "shut down", self.stop)
+        return attempt(self._warnings, "shut down", self.stop)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return attempt(self, "recover", self.stop)
+        return attempt(self._warnings, "recover", self.stop)
 
-    def warn(self, kind: str, text: str) -> None:
-        """A warning, at most one of a kind in a few seconds."""
-        self._warnings.warn(kind, text)
+    @property
+    def warnings(self) -> Warnings:
+        """What the node says of faults that are of no pair of cameras."""
+        return self._warnings
 
     def _configure(self) -> None:
         values = self._values()
-        self._pairs = [CameraPair(self, values_of(name, values), name) for name in self._names]
+        check_bond(values)
+        self._pairs = [
+            CameraPair(self, values_of(name, values), self._warnings.faults, name)
+            for name in self._names
+        ]
         check_topics({pair.name: pair.topics for pair in self._pairs})
         weights = Path(values["weights"]).expanduser() if values["weights"] else default_weights()
         engine, table = engine_from(
@@ -161,8 +170,13 @@ class MafsNode(LifecycleNode):
         self._worker.start()
         for pair in self._pairs:
             pair.subscribe()
+        if self.get_parameter("bond").value:
+            self._bond = ManagerBond(self, self._warnings)
 
     def _deactivate(self) -> None:
+        bond, self._bond = self._bond, None
+        if bond is not None:
+            bond.close()
         worker, self._worker = self._worker, None
         if worker is not None:
             self.get_logger().info("stopping")
@@ -218,7 +232,7 @@ class MafsNode(LifecycleNode):
                 )
             )
         except Exception as error:  # must not end the node
-            self.warn("health", f"no diagnostics: {one_line(error)}")
+            self._warnings.warn(Fault.DIAGNOSTICS, f"no diagnostics: {one_line(error)}")
 
     def _statuses(self, now: float) -> list[Status]:
         if not self.active:
@@ -226,5 +240,6 @@ class MafsNode(LifecycleNode):
             return [
                 Status(f"{name}: perception" if name else "perception", OK, state, {})
                 for name in self._names
-            ]
-        return [status for pair in self._pairs for status in pair.statuses(now)]
+            ] + [self._warnings.faults.status(now)]
+        found = [status for pair in self._pairs for status in pair.statuses(now)]
+        return [*found, self._warnings.faults.status(now)]

@@ -100,7 +100,8 @@ class Outputs:
         """Publish LabelInfo, where the labels to come have another threshold than it said last."""
         if threshold != self._threshold:
             self._threshold = threshold
-            self._label_info.publish(label_info_message(self._table, threshold))
+            now = self._node.get_clock().now().to_msg()
+            self._label_info.publish(label_info_message(self._table, threshold, now))
 
     def publish(self, image: str, pixels: np.ndarray, header: Any, wanted: Wanted) -> None:
         """Publish an image raw, if that is wanted; pixels: uint8, of its encoding."""

@@ -3,12 +3,13 @@
 import threading
 import time
 import traceback
-from typing import Any
 
 import numpy as np
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.node.diagnostics import OK, WARN, Status, number
+from mafs_ros.node.warnings import Warnings
 from mafs_ros.perception.alignment.watch import FRAMES, OffsetWatch, advice, direction
 from mafs_ros.perception.pairing.mailbox import Mailbox
 
@@ -21,10 +22,10 @@ class RegistrationWatch(threading.Thread):
     warn_px: the offset from which on `status` warns; 0 measures nothing.
     """
 
-    def __init__(self, logger: Any, warn_px: float) -> None:
+    def __init__(self, warnings: Warnings, warn_px: float) -> None:
         super().__init__(name=WATCH, daemon=True)
         self.warn_px = warn_px
-        self._watch, self._frames, self._logger = OffsetWatch(), Mailbox(), logger
+        self._watch, self._frames, self._warnings = OffsetWatch(), Mailbox(), warnings
         self._failure_said = False
 
     def offer(self, rgb: np.ndarray, thermal: np.ndarray) -> None:
@@ -38,10 +39,12 @@ class RegistrationWatch(threading.Thread):
                 rgb, thermal = frame
                 self._watch.add(rgb, thermal, time.monotonic())
             except Exception as error:  # must not end the watch
-                self._logger.debug(traceback.format_exc())
+                self._warnings.logger.debug(traceback.format_exc())
                 if not self._failure_said:
                     self._failure_said = True
-                    self._logger.warning(f"registration not checked: {one_line(error)}")
+                    self._warnings.warn_once(
+                        Fault.ALIGNMENT_UNCHECKED, f"registration not checked: {one_line(error)}"
+                    )
 
     def close(self) -> None:
         """End the thread and wait for it."""
@@ -63,4 +66,6 @@ class RegistrationWatch(threading.Thread):
             "offset_y_px": number(offset.dy),
             "certainty": number(offset.certainty),
         }
-        return Status("alignment", WARN if text else OK, text or measured, values)
+        if text:
+            return Status("alignment", WARN, text, values, Fault.ALIGNMENT)
+        return Status("alignment", OK, measured, values)

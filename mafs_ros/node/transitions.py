@@ -9,10 +9,14 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
+from mafs_ros.node.warnings import Warnings
+
+_FAULTS = {"configure": Fault.CONFIGURE, "activate": Fault.ACTIVATE}
 
 
 def attempt(
-    node: LifecycleNode,
+    warnings: Warnings,
     name: str,
     action: Callable[[], None],
     undo: Callable[[], None] | None = None,
@@ -21,27 +25,32 @@ def attempt(
     try:
         action()
     except Exception as error:
-        node.get_logger().error(f"cannot {name}: {one_line(error)}")
-        node.get_logger().debug(traceback.format_exc())
+        fault = _FAULTS.get(name, Fault.TRANSITION)
+        warnings.error(fault, f"cannot {name}: {one_line(error)}")
+        warnings.logger.debug(traceback.format_exc())
         if undo:
             undo()
         return TransitionCallbackReturn.FAILURE
     return TransitionCallbackReturn.SUCCESS
 
 
-def refuse_impossible_transitions(node: LifecycleNode) -> None:
+def refuse_impossible_transitions(node: LifecycleNode, warnings: Warnings) -> None:
     """Answer requests for impossible transitions, which would end the process in rclpy."""
     for service in node.services:
         if service.srv_type is ChangeState:
-            service.callback = partial(_change_state, node, service.callback)
+            service.callback = partial(_change_state, warnings, service.callback)
 
 
 def _change_state(
-    node: LifecycleNode, change_state: Callable[..., Any], request: Any, response: Any
+    warnings: Warnings, change_state: Callable[..., Any], request: Any, response: Any
 ) -> Any:
+    asked, errors = request.transition.label or request.transition.id, warnings.errors
     try:
-        return change_state(request, response)
+        answer = change_state(request, response)
+        reason = "impossible in this state"
     except Exception as error:
-        node.get_logger().warning(f"transition refused: {one_line(error)}")
-        response.success = False
-        return response
+        answer, reason = response, one_line(error)
+        answer.success = False
+    if not answer.success and warnings.errors == errors:  # else it was tried, and has failed
+        warnings.warn_once(Fault.TRANSITION_REFUSED, f"transition {asked} refused: {reason}")
+    return answer

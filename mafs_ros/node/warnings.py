@@ -1,11 +1,13 @@
-"""What the node says on its log, and not too often."""
+"""What the node says of faults: on its log, and not too often, and for /diagnostics."""
 
 import time
 from typing import Any
 
 from rclpy.node import Node
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.node.camera_health import CameraHealth
+from mafs_ros.node.fault_record import FaultRecord
 from mafs_ros.node.health import Throttle
 from mafs_ros.parameters.pairs import in_words_of
 
@@ -29,26 +31,51 @@ class PairLogger:
     def warning(self, text: str) -> None:
         self._logger.warning(self._named(text))
 
+    def error(self, text: str) -> None:
+        self._logger.error(self._named(text))
+
 
 class Warnings:
-    """Warnings of a node, at most one of a kind in a few seconds.
+    """The one place where a WARN or ERROR gets onto the log: with its code.
 
-    pair: of which of several pairs of cameras they are; logger: for what else is said of it.
+    faults: the record of the node, which keeps them for /diagnostics; pair: of which of several
+    pairs of cameras they are. `logger` is for what else is said of it, `errors` counts ERRORs.
     """
 
-    def __init__(self, node: Node, pair: str = "") -> None:
+    def __init__(self, node: Node, faults: FaultRecord, pair: str = "") -> None:
         self.logger = PairLogger(node.get_logger(), pair) if pair else node.get_logger()
-        self._throttle = Throttle()
+        self.faults = faults
+        self.errors = 0
+        self._pair, self._throttle = pair, Throttle()
 
-    def warn(self, kind: str, text: str) -> None:
-        """Warn, unless something of this kind was said just before."""
-        if self._throttle.take(kind, time.monotonic()):
-            self.logger.warning(text)
+    def note(self, fault: Fault, text: str) -> None:
+        """Keep for /diagnostics what needs no line of its own on the log."""
+        self.faults.add(
+            fault, f"{self._pair}: {in_words_of(self._pair, text)}" if self._pair else text
+        )
+
+    def warn(self, fault: Fault, text: str, kind: str = "") -> None:
+        """Warn, unless this fault of this kind (which camera, which cause) was just said."""
+        self.note(fault, text)
+        if self._throttle.take(f"{fault.code} {kind}", time.monotonic()):
+            self.logger.warning(f"{fault.code}: {text}")
+
+    def warn_once(self, fault: Fault, text: str) -> None:
+        """Warn of what the caller says once alone."""
+        self.note(fault, text)
+        self.logger.warning(f"{fault.code}: {text}")
+
+    def error(self, fault: Fault, text: str) -> None:
+        """Say what has failed."""
+        self.errors += 1
+        self.note(fault, text)
+        self.logger.error(f"{fault.code}: {text}")
 
     def refuse(self, camera: CameraHealth, reason: str) -> None:
         """Count a message that holds no usable image, and warn of it."""
         camera.refused(time.monotonic(), reason)
         self.warn(
-            f"{camera.name} image",
+            Fault.CAMERA_IMAGE,
             f"{camera.name} image on {camera.topic} skipped ({camera.bad} so far): {reason}",
+            camera.name,
         )

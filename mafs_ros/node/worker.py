@@ -10,6 +10,7 @@ import numpy as np
 from rclpy.clock import Clock
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
 from mafs_ros.images.messages.pixels import ImageError
 from mafs_ros.node.camera_health import CameraHealth
@@ -67,7 +68,8 @@ class FrameMaker:
         except Exception as error:
             self._frames.fail(time.monotonic(), one_line(error))
             self._warnings.warn(
-                "frame", f"frame skipped ({self._frames.failed} so far): {one_line(error)}"
+                Fault.FRAME_FAILED,
+                f"frame skipped ({self._frames.failed} so far): {one_line(error)}",
             )
             self._warnings.logger.debug(traceback.format_exc())
 
@@ -106,7 +108,7 @@ class FrameMaker:
         )
         watch.restart(perceived.timings_ms)
         for remark in perceived.remarks:
-            self._warnings.logger.warning(remark)
+            self._warnings.warn_once(remark.fault, remark)
             self._frames.remarks.append(remark)
         with self._session.outputs.mode.frame_of(mode):
             latency_ms, age_ms = self._publish(wanted, perceived, arrivals[0], complete_at, watch)

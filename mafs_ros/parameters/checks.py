@@ -8,7 +8,13 @@ from typing import Any
 from mafs_ros.parameters.table import PARAMETERS, TABLE, Parameter, ParameterError, Value
 from mafs_ros.perception.measured_pixels import invalid_numbers
 
-RCLPY_PARAMETERS = ("use_sim_time", "qos_overrides.", "start_type_description_service")
+# Of rclpy and bondpy.
+RCLPY_PARAMETERS = (
+    "use_sim_time",
+    "qos_overrides.",
+    "start_type_description_service",
+    "/bond_disable_heartbeat_timeout",
+)
 
 
 def unknown_parameter(name: str, table: tuple[Parameter, ...] = PARAMETERS) -> str:

@@ -346,5 +346,12 @@ PARAMETERS: tuple[Parameter, ...] = (
         read_only=True,
         shared=True,
     ),
+    Parameter(
+        "bond",
+        False,
+        "Have a bond with Nav2's lifecycle manager while active, by which each notices that the "
+        "other has died. Needs bondpy.",
+        shared=True,
+    ),
 )
 TABLE = {parameter.name: parameter for parameter in PARAMETERS}

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.remarks import Remarks
 from mafs_ros.perception.foreign_lines import (
     FEWEST_LINES,
@@ -162,11 +163,12 @@ class MeasuredPixels:
                 self._found = found
                 share = np.mean(self._sample(thermal) == value)
                 self._remarks.add(
-                    f"value {value:g}" if named else "value",
+                    Fault.THERMAL_PIXELS,
                     f"thermal image: {100 * share:.1f} % of its pixels are exactly {value:g}, "
                     f"apart from all others ({others[0]:g} to {others[-1]:g}), and taken for no "
                     "measurement: they are left out of the thermal range; if they are one, set "
                     "thermal_invalid_values (mafs fuse: --thermal-invalid-values) to none",
+                    f"value {value:g}" if named else "value",
                 )
                 return True
         return False
@@ -184,11 +186,12 @@ class MeasuredPixels:
                 borders[side] = count
                 self._borders = (borders[0], borders[1], borders[2], borders[3])
                 self._remarks.add(
-                    name,
+                    Fault.THERMAL_PIXELS,
                     f"thermal image: {count} {name}{'s' * (count > 1)} of {thermal.shape[1]}x"
                     f"{thermal.shape[0]} pixels hold no picture (telemetry, or mixed with a "
                     "border) and are left out of the thermal range; switch telemetry off in the "
                     "camera or crop it: it also shifts the picture",
+                    name,
                 )
                 return True
         return False
@@ -207,10 +210,11 @@ class MeasuredPixels:
             return False
         self._mixed = True
         self._remarks.add(
-            "mixed border",
+            Fault.THERMAL_PIXELS,
             f"thermal image: {100 * outer:.0f} % of its outermost pixels lie outside the values "
             "beside them, mixed with a border by interpolation: the outermost "
             f"{_MARGIN} pixels are left out of the thermal range; crop them to be rid of them",
+            "mixed border",
         )
         return True
 
@@ -230,9 +234,10 @@ class MeasuredPixels:
         self._dead = rows[:, None] | columns
         name = "rows" if rows.any() else "columns"
         self._remarks.add(
-            f"dead {name}",
+            Fault.THERMAL_PIXELS,
             f"thermal image: {name} right across it hold values far from all others (dead or "
             "dropped lines) and are left out of the thermal range; the picture still shows them",
+            f"dead {name}",
         )
         return True
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mafs_ros.base.remarks import Remark
+
 if TYPE_CHECKING:
     from mafs_ros.engine import Engine
 
@@ -32,7 +34,7 @@ class Perceived:
     labels: Image
     thermal: Image
     timings_ms: dict[str, float]
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     confidence: Image | None = None
     threshold: float = 0.0
 
@@ -125,6 +127,6 @@ def scaled_by(scaler: Any, remember: bool) -> Callable[[NDArray[Any], float], Im
     return scaler if remember else getattr(scaler, "once", scaler)
 
 
-def remarks_of(part: Any) -> tuple[str, ...]:
+def remarks_of(part: Any) -> tuple[Remark, ...]:
     """The new remarks of a scaler or registration; another function has none."""
     return part.remarks.take() if hasattr(part, "remarks") else ()

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.remarks import Remarks
 from mafs_ros.perception.fixed_range import fixed_range_remark
 from mafs_ros.perception.measured_pixels import MIN_SPAN, MeasuredPixels, percentile
@@ -170,7 +171,7 @@ class ThermalScaler:
             ordered = self._measured(thermal)
             remark = fixed_range_remark(ordered, self.low, self.high, self.unit, per_count)
             if remark:
-                self.remarks.add("fixed range", remark)
+                self.remarks.add(Fault.THERMAL_RANGE, remark)
             self._stamp_s = stamp_s
         return self.low / per_count, self.high / per_count
 
@@ -220,11 +221,11 @@ class ThermalScaler:
     def _remark_if_equal(self, thermal: ThermalImage) -> None:
         """A line for an image with one value everywhere; looks where nothing else was found."""
         first = thermal[0, 0]
-        if self.remarks.knows("equal") or first != thermal[-1, -1]:
+        if self.remarks.knows(Fault.THERMAL_EQUAL) or first != thermal[-1, -1]:
             return
         if (thermal == first).all():
             self.remarks.add(
-                "equal",
+                Fault.THERMAL_EQUAL,
                 f"thermal image: all its pixels are {first:g} (shutter closed, lens covered, or "
                 "the camera not ready?): it shows nothing",
             )

@@ -38,6 +38,14 @@ class Shutdown(Recorded):
     pass
 
 
+class RegisterEventHandler(Recorded):
+    pass
+
+
+class OnProcessExit(Recorded):
+    pass
+
+
 class LaunchDescription(Recorded):
     pass
 
@@ -78,10 +86,14 @@ STAND_INS: dict[str, dict[str, Any]] = {
             IncludeLaunchDescription,
             LogInfo,
             OpaqueFunction,
+            RegisterEventHandler,
             SetEnvironmentVariable,
             Shutdown,
         )
     },
+    "launch.event_handlers": {"OnProcessExit": OnProcessExit},
+    "launch.events": {},
+    "launch.events.process": {"ProcessExited": Recorded},
     "launch.conditions": {"IfCondition": IfCondition},
     "launch.launch_description_sources": {
         "PythonLaunchDescriptionSource": PythonLaunchDescriptionSource

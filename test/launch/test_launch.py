@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -20,6 +20,7 @@ from launch_stand_ins import (
     Launch,
     LogInfo,
     Node,
+    RegisterEventHandler,
     SetEnvironmentVariable,
     Shutdown,
 )
@@ -48,7 +49,15 @@ def launch(monkeypatch: pytest.MonkeyPatch, stand_ins: None) -> Launch:
     for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    monkeypatch.setattr("ament_index_python.packages.get_package_prefix", "/opt/ros/{}".format)
     return Launch(LAUNCH / "mafs.launch.py")
+
+
+@pytest.fixture
+def params_file(tmp_path: Path) -> str:
+    file = tmp_path / "my.yaml"
+    file.write_text("/**:\n  ros__parameters: {}\n", encoding="utf-8")
+    return str(file)
 
 
 def test_arguments_are_described_and_optional(launch: Launch) -> None:
@@ -65,6 +74,7 @@ def test_arguments_are_described_and_optional(launch: Launch) -> None:
         "shm_profile",
         "namespace",
         "autostart",
+        "respawn",
     } == set(launch.arguments)
     for name, argument in launch.arguments.items():
         assert len(argument["description"]) > 10, name
@@ -79,7 +89,7 @@ def test_by_default_the_parameter_file_decides(launch: Launch) -> None:
     assert Path(file) == ROOT / "config" / "mafs.yaml" and Path(file).is_file()
 
 
-def test_arguments_become_parameters_of_their_type(launch: Launch) -> None:
+def test_arguments_become_parameters_of_their_type(launch: Launch, params_file: str) -> None:
     (node,) = launch.nodes(
         rgb_topic="/cam/image",
         thermal_topic="/flir/image",
@@ -88,10 +98,10 @@ def test_arguments_become_parameters_of_their_type(launch: Launch) -> None:
         autostart="false",
         use_sim_time="true",
         namespace="robot",
-        params_file="/my.yaml",
+        params_file=params_file,
     )
     file, parameters = node["parameters"]
-    assert file == "/my.yaml" and node["namespace"] == "robot"
+    assert file == params_file and node["namespace"] == "robot"
     assert parameters == {
         "rgb_topic": "/cam/image",
         "thermal_topic": "/flir/image",
@@ -104,11 +114,13 @@ def test_arguments_become_parameters_of_their_type(launch: Launch) -> None:
         assert name == "use_sim_time" or type(value) is type(TABLE[name].default)
 
 
-def test_use_sim_time_not_given_is_what_was_set_elsewhere(launch: Launch) -> None:
+def test_use_sim_time_not_given_is_what_was_set_elsewhere(
+    launch: Launch, params_file: str
+) -> None:
     """A params_file that says use_sim_time, or a SetParameter of a parent launch, is kept."""
     assert launch.arguments["use_sim_time"]["default_value"] == ""
-    node, rviz = launch.nodes(params_file="/sim.yaml", backend="torch", rviz="true")
-    assert node["parameters"] == ["/sim.yaml", {"backend": "torch"}]
+    node, rviz = launch.nodes(params_file=params_file, backend="torch", rviz="true")
+    assert node["parameters"] == [params_file, {"backend": "torch"}]
     assert rviz["parameters"] is None
 
 
@@ -119,8 +131,31 @@ def test_booleans_are_taken_in_capitals_too(launch: Launch, given: str, value: b
     node, *others = launch.nodes(use_sim_time=given, rviz=given, autostart=given)
     assert node["parameters"][1] == {"use_sim_time": value, "autostart": value}
     assert [rviz["parameters"] for rviz in others] == [[{"use_sim_time": True}]] * value
-    for name in ("use_sim_time", "rviz", "shm_profile"):
+    for name in ("use_sim_time", "rviz", "shm_profile", "respawn", "autostart"):
         assert given in launch.arguments[name]["choices"]
+
+
+def test_a_parameter_file_that_is_not_there_is_refused(launch: Launch, tmp_path: Path) -> None:
+    for missing in (tmp_path / "missing.yaml", tmp_path):
+        with pytest.raises(RuntimeError, match=f"params_file: {missing} does not exist"):
+            launch.start(params_file=str(missing))
+
+
+def test_the_node_starts_without_rviz_where_that_is_not_installed(
+    stand_ins: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real index of a prefix that has no rviz2."""
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(ROOT))
+    launch = Launch(LAUNCH / "mafs.launch.py")
+    *_, node, said = launch.start(rviz="true")
+    assert isinstance(node, Node) and isinstance(said, LogInfo)
+    assert "rviz2 is not installed" in said.kwargs["msg"]
+
+
+def test_the_node_is_started_again_if_that_is_asked_for(launch: Launch) -> None:
+    assert not launch.nodes()[0]["respawn"]
+    (node,) = launch.nodes(respawn="true")
+    assert node["respawn"] and node["respawn_delay"] > 0
 
 
 @pytest.mark.parametrize(
@@ -179,15 +214,34 @@ def test_the_profile_can_be_declined_and_never_replaces_another(
 
 def test_simulation_starts_the_cameras_after_the_profile_is_set(stand_ins: None) -> None:
     simulation = Launch(LAUNCH / "simulation.launch.py")
-    include, node = [
+    include, node, handler = [
         entity for entity in simulation.entities if not isinstance(entity, DeclareLaunchArgument)
     ]
+    assert isinstance(node.kwargs["on_exit"], Shutdown)
     assert include.args[0].args[0] == str(LAUNCH / "mafs.launch.py")
     assert (node.kwargs["package"], node.kwargs["executable"]) == ("mafs_ros", "mafs_cameras")
     table = {parameter.name: parameter for parameter in CAMERA_PARAMETERS}
     for name, value in node.kwargs["parameters"][0].items():
         assert value.kwargs["value_type"] is type(table[name].default)
         assert value.args[0].args[0] in simulation.arguments
+
+
+@pytest.mark.parametrize(
+    ("process", "respawn", "ends"),
+    [
+        ("mafs_node-1", "false", True),
+        ("mafs_node-1", "true", False),
+        ("rviz2-3", "false", False),
+    ],
+)
+def test_the_simulation_ends_with_its_node(
+    stand_ins: None, process: str, respawn: str, ends: bool
+) -> None:
+    simulation = Launch(LAUNCH / "simulation.launch.py")
+    (handler,) = (one for one in simulation.entities if isinstance(one, RegisterEventHandler))
+    on_exit = handler.args[0].kwargs["on_exit"]
+    actions = on_exit(SimpleNamespace(process_name=process, returncode=1), {"respawn": respawn})
+    assert [type(action) for action in actions or ()] == [Shutdown] * ends
 
 
 def test_two_pairs_are_those_of_the_parameter_file(stand_ins: None) -> None:
@@ -309,10 +363,17 @@ def test_the_profile_takes_effect(ros_domain: int) -> None:
     assert int(run.stdout) >= 16 << 20
 
 
-@pytest.mark.parametrize(("name", "module"), [("mafs_node", "node"), ("mafs_cameras", "cameras")])
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("mafs", "cli"),
+        ("mafs_node", "node.__main__"),
+        ("mafs_cameras", "cameras.__main__"),
+    ],
+)
 def test_executables_run_their_module(name: str, module: str) -> None:
     path = ROOT / "scripts" / name
     text = path.read_text(encoding="utf-8")
     assert text.startswith("#!/usr/bin/env python3\n")
-    assert f"from mafs_ros.{module}.__main__ import main" in text
+    assert f"from mafs_ros.{module} import main" in text
     assert path.stat().st_mode & 0o777 == 0o755

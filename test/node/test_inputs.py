@@ -74,8 +74,12 @@ def test_killed_camera_is_named_and_comes_back(
         bench.wait(lambda: bench.received["fused"], "a fused frame")
         camera.kill()
     for name in ("rgb", "thermal"):
-        process.wait_for_line(rf"no {name} message on /{name}/image for \d+ s")
+        process.wait_for_line(
+            rf"MAFS_E_CAMERA_SILENT: no {name} message on /{name}/image for \d+ s"
+        )
     bench.wait(lambda: bench.status["thermal camera"].level == b"\x02", "an ERROR status")
+    assert bench.values("thermal camera")["fault"] == "MAFS_E_CAMERA_SILENT"
+    assert "MAFS_E_CAMERA_SILENT" in bench.values("faults")
     frames, lines = len(bench.received["fused"]), len(process.lines)
     with cameras(rate_hz=20.0):
         bench.wait(lambda: len(bench.received["fused"]) > frames, "fused frames again")

@@ -45,7 +45,9 @@ def test_words_that_are_no_ros_arguments_are_refused(ros_domain: int) -> None:
         timeout=DEADLINE_S,
     )
     assert run.returncode == 1
-    assert run.stderr.startswith("mafs_node: got arguments rgb_topic:=/x, expected parameters as")
+    assert run.stderr.startswith(
+        "mafs_node: MAFS_E_START: got arguments rgb_topic:=/x, expected parameters as"
+    )
 
 
 def test_lifecycle(start: Callable[..., Process], bench: Bench) -> None:

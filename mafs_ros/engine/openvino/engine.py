@@ -14,6 +14,7 @@ import openvino
 from openvino import properties
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.faults import Fault
 from mafs_ros.engine.cache import fetch, graph_facts
 from mafs_ros.engine.checks import read_checks
 from mafs_ros.engine.interface import Engine, Image
@@ -129,7 +130,15 @@ class OpenVinoEngine(Engine):
         precision, reason = self.precision_at(size)
         if reason:
             level = logging.WARNING if self._precision == "int8" else logging.INFO
-            log.log(level, "%dx%d runs in %s: %s", size[1], size[0], precision, reason)
+            log.log(
+                level,
+                "%dx%d runs in %s: %s",
+                size[1],
+                size[0],
+                precision,
+                reason,
+                extra=Fault.ENGINE_PRECISION.extra,
+            )
         model = self._checks[size].int8_model if precision == "int8" else self._graph(size)
         return model, compile_options(precision, self._threads, self._native), precision
 

@@ -63,6 +63,11 @@ def thermal_from_message(msg: Any) -> np.ndarray:
         return grey(np.ascontiguousarray(raw_pixels(msg, np.uint8, 3)))
     if msg.encoding in RGB_ENCODINGS and not msg.encoding.startswith("bayer"):
         return grey(_rgb_from_raw(msg))
+    if msg.encoding.startswith("bayer"):  # cv_bridge would pass the pattern off as grey
+        raise ImageError(
+            f"got encoding {msg.encoding} from the thermal camera, expected one of "
+            f"{', '.join(THERMAL_ENCODINGS)}: are the RGB and thermal topics swapped?"
+        )
     thermal = _through_cv_bridge(msg, "passthrough", THERMAL_ENCODINGS)
     if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
         raise ImageError(

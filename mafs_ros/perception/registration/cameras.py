@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.remarks import Remarks
 from mafs_ros.perception.registration.by_depth import DepthWarp
 from mafs_ros.perception.registration.grid import over_image
@@ -87,7 +88,7 @@ class CameraRegistration:
         if same_shape((depth.shape[0], depth.shape[1]), size):
             return True
         self.remarks.add(
-            "depth shape",
+            Fault.DEPTH_SHAPE,
             f"the depth images are {text(depth.shape)}, the RGB images {text(size)}, which is "
             f"another shape: they are not used, everything is taken to be at plane_depth_m "
             f"{self.plane_depth_m:g}; expected is depth on the pixels of the RGB camera "

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mafs_ros.base.faults import Fault
 from mafs_ros.base.remarks import Remarks
 from mafs_ros.perception.registration.numbers import (
     Image,
@@ -94,7 +95,7 @@ class Registration:
         rgb_shape, thermal_shape = size[1] / size[0], thermal_size[1] / thermal_size[0]
         if max(rgb_shape / thermal_shape, thermal_shape / rgb_shape) > _STRETCH:
             self.remarks.add(
-                "shape",
+                Fault.IMAGE_SHAPES,
                 f"the shapes of the images differ, RGB {text(size)} ({rgb_shape:.2f}) and "
                 f"thermal {text(thermal_size)} ({thermal_shape:.2f}): the thermal image is "
                 "stretched and lies wrong on the RGB image, unless both cameras see the same "
