@@ -20,7 +20,7 @@ PAIR, RGB, THERMAL = "pair", "rgb", "thermal"
 
 @dataclass
 class Frame:
-    """A fused image that came. arrived, taken: monotonic s; sent: by the publisher's clock."""
+    """A fused image that came. arrived: monotonic seconds; sent: ns of the publisher's clock."""
 
     arrived: float
     sent: int

@@ -21,6 +21,7 @@ OTHER = {RGB: THERMAL, THERMAL: RGB}
 SILENT = "silent"
 BEAT_S = 0.1  # between two calls of `beat`
 STALL_S = 0.3  # nobody was served for so long: silence then says nothing of the cameras
+SERVED_S = 2 * BEAT_S  # in which what came meanwhile is served
 UNKNOWN_PERIOD_S = 1.0  # of a camera of which not yet FEWEST_GAPS + 1 images came
 FEWEST_GAPS = 3
 RESTART_S = 1.0  # where a camera's own time goes further back, time itself did (as in `policy`)
@@ -180,7 +181,8 @@ class Fallback:
 
     def _attend(self, now: float) -> None:
         if now - self._attended > max(STALL_S, self._after_s / 2):
-            self._restart(now)
+            for camera in self._cameras.values():
+                camera.since = max(camera.since, now + SERVED_S - camera.patience(self._after_s))
         self._attended = now
 
     def _restart(self, now: float) -> None:

@@ -182,6 +182,18 @@ def test_a_stalled_process_sees_no_silence() -> None:
     assert drive.modes() == [PAIR]
 
 
+def test_a_stall_delays_the_fallback_by_little() -> None:
+    drive = Drive()
+    drive.run(3.0)
+    drive.silent.add(THERMAL)
+    drive.run(0.2)
+    drive.now += 0.4  # nobody is served
+    served = drive.now
+    drive.next[RGB] = drive.now
+    drive.run(0.5)
+    assert drive.modes() == [PAIR, RGB] and drive.changes[1][0] - served <= 0.31
+
+
 def test_still_scene_without_noise_stays_a_pair() -> None:
     drive = Drive()
     drive.run(3.0)
