@@ -12,6 +12,7 @@ from launch.action import Action
 from launch.actions import (
     DeclareLaunchArgument,
     IncludeLaunchDescription,
+    LogInfo,
     RegisterEventHandler,
     Shutdown,
 )
@@ -28,7 +29,8 @@ def end_with_the_node(event: ProcessExited, context: LaunchContext) -> list[Acti
     respawn = LaunchConfiguration("respawn").perform(context).lower() == "true"
     if respawn or not event.process_name.startswith("mafs_node"):
         return None
-    return [Shutdown(reason=f"the node has ended with exit code {event.returncode}")]
+    reason = f"the node has ended with exit code {event.returncode}"
+    return [LogInfo(msg=f"{reason}: the cameras end too"), Shutdown(reason=reason)]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.node import Node
 
 from mafs_ros.base.faults import Fault
@@ -17,6 +18,7 @@ except ImportError:  # no part of a minimal ROS
 
 # As Nav2's own servers do: nav2_lifecycle_manager listens on `bond` for the name of the node.
 TOPIC, PERIOD_S, TIMEOUT_S = "bond", 0.25, 4.0
+FAREWELL_S = 0.2  # for the message that it ends, said every 50 ms
 
 
 def check_bond(values: Mapping[str, Any]) -> None:
@@ -37,20 +39,26 @@ class ManagerBond:
         # bondpy declares this one when a bond breaks, and would raise the second time.
         if node.has_parameter(Constants.DISABLE_HEARTBEAT_TIMEOUT_PARAM):
             node.undeclare_parameter(Constants.DISABLE_HEARTBEAT_TIMEOUT_PARAM)
-        self._bond = Bond(node, TOPIC, node.get_name(), self._on_broken)
+        self._bond = Bond(node, TOPIC, node.get_name(), self._on_broken, self._on_formed)
         self._bond.heartbeat_period = PERIOD_S
         self._bond.heartbeat_timeout = TIMEOUT_S
         self._bond.start()
 
     def close(self) -> None:
-        """Break it, which tells the manager at once."""
+        """Break it, and tell the manager."""
         bond = self._bond
         bond.set_broken_callback(None)
+        bond.break_bond()
+        bond.wait_until_broken(Duration(seconds=FAREWELL_S))
         subscription, publisher = bond.sub, bond.pub
         bond.shutdown()
         # It leaves both in the lists of the node.
         self._node.destroy_subscription(subscription)
         self._node.destroy_publisher(publisher)
+
+    def _on_formed(self) -> None:
+        """The silence of a manager that was heard once counts; to bondpy from twice on alone."""
+        self._bond.heartbeat_timer.reset()
 
     def _on_broken(self) -> None:
         self._warnings.warn_once(

@@ -1,4 +1,4 @@
-"""The launch file of two pairs under the real launch, where its sources are at hand.
+"""The launch files under the real launch, where its sources are at hand.
 
 launch and launch_ros are no wheels: put their packages on PYTHONPATH, with osrf_pycommon and
 composition_interfaces (a stand-in will do).
@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,60 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         program.chmod(0o755)
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, sys.path)]))
+
+
+class Launched:
+    """A launch file that runs, and what it and its nodes print."""
+
+    def __init__(self, name: str, given: tuple[str, ...]) -> None:
+        file = str(ROOT / "launch" / f"{name}.launch.py")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, file, *given],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self.changed = threading.Condition()
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self.changed:
+                self.lines.append(line.rstrip())
+                self.changed.notify_all()
+
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Until so many lines hold the text."""
+
+        def there() -> bool:
+            return sum(text in line for line in self.lines) >= times
+
+        with self.changed:
+            assert self.changed.wait_for(there, DEADLINE_S), self.lines
+
+    def wait(self) -> int:
+        """Its exit code, once it and all that it started have ended."""
+        code = self.process.wait(DEADLINE_S)
+        self.reader.join(DEADLINE_S)
+        assert not self.reader.is_alive(), "something that it started goes on"
+        return code
+
+
+@contextmanager
+def launched(name: str, *given: str) -> Iterator[Launched]:
+    """A launch file with its arguments; what is left of it at the end is killed."""
+    launch = Launched(name, given)
+    try:
+        yield launch
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(launch.process.pid, signal.SIGKILL)
+        launch.process.wait()
+        launch.reader.join()
 
 
 class Listener:
@@ -100,29 +155,40 @@ def test_two_pairs_with_a_namespace_and_a_parameter_file(
     file = tmp_path / "pairs.yaml"
     example = (ROOT / "config" / "two_pairs.yaml").read_text(encoding="utf-8")
     file.write_text(example + '    backend: "torch"\n')
-    log = tmp_path / "log"
-    with log.open("w") as output:
-        launch = subprocess.Popen(
-            [
-                *(sys.executable, "-c", PROGRAM, str(ROOT / "launch" / "two_pairs.launch.py")),
-                *("simulated:=true", "namespace:=robot", f"params_file:={file}"),
-            ],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
+    given = ("simulated:=true", "namespace:=robot", f"params_file:={file}")
+    with launched("two_pairs", *given) as launch:
         deadline = time.monotonic() + DEADLINE_S
         with listener.changed:
             while not all(listener.heard.values()):
-                assert launch.poll() is None and time.monotonic() < deadline, log.read_text()
+                assert launch.process.poll() is None and time.monotonic() < deadline, launch.lines
                 listener.changed.wait(1.0)
-        launch.send_signal(signal.SIGINT)
-        assert launch.wait(DEADLINE_S) == 0, log.read_text()
-    finally:
-        if launch.poll() is None:
-            os.killpg(launch.pid, signal.SIGKILL)
-            launch.wait()
-    lines = log.read_text()
+        launch.process.send_signal(signal.SIGINT)
+        assert launch.wait() == 0, launch.lines
+    lines = "\n".join(launch.lines)
     assert "front: active: /robot/front/rgb/image and /robot/front/thermal/image" in lines
     assert "Traceback" not in lines
+
+
+def test_a_simulation_ends_with_its_node_and_rviz_is_not_missed(
+    installed: None, ros_domain: int
+) -> None:
+    with launched("simulation", "rviz:=true", "weights:=/nowhere.safetensors") as launch:
+        launch.wait()
+    lines = "\n".join(launch.lines)
+    assert "rviz2 is not installed" in lines
+    assert "MAFS_E_CONFIGURE: cannot configure" in lines
+    assert "the node has ended with exit code 1" in lines
+
+
+def test_respawn_starts_the_node_again(installed: None, ros_domain: int) -> None:
+    with launched("mafs", "respawn:=true", "weights:=/nowhere.safetensors") as launch:
+        launch.wait_for("MAFS_E_CONFIGURE", times=2)
+        launch.process.send_signal(signal.SIGINT)
+        assert launch.wait() == 0
+
+
+def test_a_missing_parameter_file_ends_the_launch(installed: None, ros_domain: int) -> None:
+    with launched("mafs", "params_file:=/nowhere.yaml") as launch:
+        assert launch.wait() == 1
+    assert any("params_file: /nowhere.yaml does not exist" in line for line in launch.lines)
+    assert not any("process started" in line for line in launch.lines)

@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 from node_bench import Bench
-from node_process import Process
+from node_process import DEADLINE_S, Process
 
 from mafs_ros.node import bond
 from mafs_ros.parameters.table import ParameterError
@@ -30,47 +30,52 @@ def test_a_bond_without_bondpy_is_refused_with_advice() -> None:
             bond.check_bond({"bond": True})
 
 
+class Manager:
+    """The manager's end of the bond: as Nav2's, on the same topic, with the same name."""
+
+    def __init__(self, bench: Bench) -> None:
+        from bondpy.bondpy import Bond
+
+        self.formed, self.broken = threading.Event(), threading.Event()
+        self._bench = bench
+        self._bond: Any = Bond(bench.node, "bond", "mafs", self.broken.set, self.formed.set)
+        self._bond.start()
+
+    def fall_silent(self) -> None:
+        """As a process does that is killed."""
+        with self._bond.lock:
+            self._bond.is_shutdown = True  # ends the thread that publishes
+            self._bond.condition.notify_all()
+
+    def close(self) -> None:
+        """In the thread that spins, which would fall over a subscription that is destroyed."""
+
+        def end() -> None:
+            self._bond.shutdown()
+            self._bench.node.destroy_subscription(self._bond.sub)
+
+        self._bench.executor.create_task(end)
+
+
 @needs_bondpy
-def test_the_manager_is_bound_while_the_node_is_active(
+def test_the_bond_lasts_while_the_node_is_active_and_a_dead_manager_is_named(
     start: Callable[..., Process], bench: Bench
 ) -> None:
-    """The bench is the manager: Nav2's does the same on the same topic, with the same name."""
-    from bondpy.bondpy import Bond
-
-    process = start(autostart=False, bond=True)
+    process = start(autostart=False, bond=True, backend="torch")
     assert bench.transition("configure")
-    for _ in range(2):
-        assert bench.transition("activate")
-        formed, broken = threading.Event(), threading.Event()
-        manager: Any = Bond(bench.node, "bond", "mafs", broken.set, formed.set)
-        manager.start()
-        assert formed.wait(20)
-        assert bench.transition("deactivate")
-        assert broken.wait(20)
-        manager.shutdown()
+    assert bench.transition("activate")
+    manager = Manager(bench)
+    assert manager.formed.wait(DEADLINE_S)
+    assert bench.transition("deactivate")
+    assert manager.broken.wait(DEADLINE_S)
+    manager.close()
     assert not [line for line in process.lines if "BOND" in line]
-
-
-@needs_bondpy
-def test_a_manager_that_dies_is_named_and_the_node_goes_on(
-    start: Callable[..., Process], bench: Bench
-) -> None:
-    from bondpy.bondpy import Bond
-
-    process = start(autostart=False, bond=True)
-    assert bench.transition("configure")
-    before = 0
-    for _ in range(2):  # twice, since bondpy declares a parameter when a bond breaks
-        assert bench.transition("activate")
-        formed = threading.Event()
-        manager: Any = Bond(bench.node, "bond", "mafs", None, formed.set)
-        manager.start()
-        assert formed.wait(20)
-        manager.sub.destroy()
-        with manager.lock:  # it falls silent, as a process does that is killed
-            manager.is_shutdown = True
-            manager.condition.notify_all()
-        process.wait_for_line("MAFS_E_BOND_BROKEN: the bond with the lifecycle manager", before)
+    for _ in range(2):  # since bondpy declares a parameter when a bond breaks
         before = len(process.lines)
+        assert bench.transition("activate")
+        manager = Manager(bench)
+        assert manager.formed.wait(DEADLINE_S)
+        manager.fall_silent()
+        process.wait_for_line("MAFS_E_BOND_BROKEN: the bond with the lifecycle manager", before)
         assert bench.state() == "active"
         assert bench.transition("deactivate")
