@@ -58,12 +58,16 @@ def test_engines_give_the_softmax_at_the_temperature() -> None:
 
 
 def test_also_of_logits_that_are_resized(tmp_path: Path) -> None:
-    """An untrained network is nearly as sure of one class as of another: at a low temperature."""
-    weights = save_untrained(tmp_path / "plain.safetensors", **FEW, subpixel_logits=False)
-    network, info = load_weights(weights)
-    cold = tmp_path / "cold.safetensors"
-    save_weights(cold, network, dataclasses.replace(info, confidence={"temperature": 0.1}))
-    check_engines(cold, tmp_path / "cache", (61, 93))
+    """Large ones, as an untrained network is as sure of one class as of another; by 1.5."""
+    weights = tmp_path / "model.safetensors"
+    network, info = load_weights(save_untrained(weights, **FEW, subpixel_logits=False))
+    assert network.segmentation_decoder is not None
+    last = network.segmentation_decoder.head.semantic
+    with torch.no_grad():
+        last.weight.mul_(300)
+        last.bias.zero_()
+    save_weights(weights, network, dataclasses.replace(info, confidence={"temperature": 1.5}))
+    check_engines(weights, tmp_path / "cache", (61, 93))
 
 
 def test_an_int8_model_gives_it_and_labels_as_before() -> None:
