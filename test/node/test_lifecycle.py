@@ -106,7 +106,8 @@ def test_unwritable_cache_costs_time_only(start: Callable[..., Process]) -> None
 def test_signals_end_it_cleanly_while_frames_flow(
     start: Callable[..., Process], bench: Bench, signals: tuple[int, ...]
 ) -> None:
-    process = start(image_height=HEIGHT, image_width=WIDTH)
+    # A busy machine may take seconds to start cameras, which the node would say.
+    process = start(image_height=HEIGHT, image_width=WIDTH, stale_timeout_s=60.0)
     bench.connect("fused", "labels")
     with cameras(rate_hz=50.0):
         before = len(bench.received["fused"])
