@@ -50,11 +50,12 @@ class ManagerBond:
         bond.set_broken_callback(None)
         bond.break_bond()
         bond.wait_until_broken(Duration(seconds=FAREWELL_S))
-        subscription, publisher = bond.sub, bond.pub
-        bond.shutdown()
-        # It leaves both in the lists of the node.
-        self._node.destroy_subscription(subscription)
-        self._node.destroy_publisher(publisher)
+        with bond.lock:  # not its shutdown(): that leaves what it destroys in the node's lists
+            bond.is_shutdown = True
+            bond.condition.notify_all()
+        bond.connect_timer.cancel()
+        self._node.destroy_subscription(bond.sub)
+        self._node.destroy_publisher(bond.pub)
 
     def _on_formed(self) -> None:
         """The silence of a manager that was heard once counts; to bondpy from twice on alone."""

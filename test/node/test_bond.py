@@ -48,13 +48,8 @@ class Manager:
             self._bond.condition.notify_all()
 
     def close(self) -> None:
-        """In the thread that spins, which would fall over a subscription that is destroyed."""
-
-        def end() -> None:
-            self._bond.shutdown()
-            self._bench.node.destroy_subscription(self._bond.sub)
-
-        self._bench.executor.create_task(end)
+        self.fall_silent()
+        self._bench.node.destroy_subscription(self._bond.sub)
 
 
 @needs_bondpy
