@@ -178,7 +178,10 @@ def test_diagnostic_array() -> None:
     assert array.header.stamp.sec == 5
     assert array.status[0].name == "robot/mafs: rgb camera"
     assert array.status[0].level == DiagnosticStatus.WARN
-    assert [(v.key, v.value) for v in array.status[0].values] == [("received", "3")]
+    assert [(v.key, v.value) for v in array.status[0].values] == [
+        ("received", "3"),
+        ("fault", "none"),
+    ]
 
 
 def test_wrong_stamps_are_a_warning_whether_pairs_come_or_not() -> None:
