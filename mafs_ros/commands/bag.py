@@ -50,7 +50,8 @@ example:
   mafs bag info drive
 
 Exit code 1 where the bag is damaged, holds no pairs or images that cannot be read, or where stamps
-are wrong or may be; what can be read is still shown."""
+are wrong or may be: wrong ones and images that come late look the same in a bag (docs/robot.md).
+What can be read is still shown."""
 
 
 def add_parser(commands) -> None:

@@ -11,7 +11,7 @@ from mafs_ros.perception.measured_pixels import MIN_SPAN, percentile
 _NEARLY_ALL = 0.95
 _FEW_LEVELS = 16
 _KELVIN = 273.15  # of 0 degrees
-_CENTIKELVIN = 0.01
+_CENTIKELVIN, _DECIKELVIN = 0.01, 0.1
 _OPTIONS = "(mafs fuse: --thermal-range, --thermal-unit)"
 
 
@@ -55,6 +55,12 @@ def _meant(ordered: NDArray[Any], low: float, high: float, unit: str) -> str:
     as_kelvin = median * _CENTIKELVIN if counts else median
     if low <= as_kelvin <= high and unit == "counts" and counts:
         return f"if it is in kelvin, set thermal_unit to kelvin {_OPTIONS}"
+    if counts and unit == "kelvin" and low <= median * _DECIKELVIN <= high:
+        return (
+            "the counts seem to be tenths of a kelvin: set thermal_kelvin_per_count to "
+            f"{_DECIKELVIN} (mafs fuse: --thermal-range {low / _DECIKELVIN:g} "
+            f"{high / _DECIKELVIN:g} in counts)"
+        )
     if low <= as_kelvin - _KELVIN <= high:
         return (
             f"if it is in degrees Celsius, give it in kelvin, {low + _KELVIN:g} to "

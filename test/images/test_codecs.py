@@ -34,6 +34,34 @@ def message(data: bytes) -> SimpleNamespace:
     return SimpleNamespace(format="", data=data)
 
 
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (b"\0\0\0\x18ftypheic", "is a HEIC picture, which is not read; save it as JPEG or PNG"),
+        (b"PK\x03\x04", r"is an archive \(.npz or .zip\), .* arrays are read as .npy"),
+        (b"FFF\0", "is a FLIR sequence, .* export its frames"),
+        (b"v/1\x01", "is an OpenEXR picture"),
+        (b"\x89HDF\r\n", "is an HDF5 or MATLAB file"),
+        (b"20.1,20.2", "not an image, damaged or cut off"),
+    ],
+)
+def test_files_of_other_kinds_are_named(file, start, words) -> None:
+    for read in (read_rgb, read_thermal):
+        with pytest.raises(ImageFileError, match=words):
+            read(file(start + bytes(100)))
+
+
+def test_a_false_colour_jpeg_of_dji_says_where_its_temperatures_are(file) -> None:
+    colours = cv2.applyColorMap(counts(np.uint8, 1), cv2.COLORMAP_HOT)
+    data = cv2.imencode(".jpg", colours)[1].tobytes()
+    with pytest.raises(ImageFileError, match="false-colour") as caught:
+        read_thermal(file(data, "a.jpg"))
+    assert "DJI" not in str(caught.value)
+    app3 = b"\xff\xe3" + struct.pack(">H", 2 + 400) + bytes(400)
+    with pytest.raises(ImageFileError, match="false-colour.*DJI's Thermal SDK"):
+        read_thermal(file(data[:2] + app3 + data[2:], "a.jpg"))
+
+
 # TIFF
 
 

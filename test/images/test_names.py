@@ -32,6 +32,9 @@ def fill(folder: Path, *names: str) -> Path:
         ("street_visible.PnG", "street_lwir.png", "street"),
         ("DJI_0007_W.JPG", "DJI_0007_T.JPG", "DJI_0007"),
         ("1.png", "00001.png", "1"),
+        ("00001v.jpg", "00001i.jpg", "00001"),
+        ("img_00001_color.bmp", "img_00001_thermal.bmp", "img_00001"),
+        ("00000001_co.png", "00000001_ir.png", "00000001"),
         ("IMG_5.png", "img_05.png", "IMG_5"),
         ("frame_3_color.png", "frame_003.png", "frame_3"),
         ("1700000000.100000.png", "1700000000.100000.tiff", "1700000000.100000"),
@@ -53,6 +56,7 @@ def test_names_that_say_the_same_pair(tmp_path, rgb, thermal, name) -> None:
         (["a.png"], ["b.png"]),
         (["1.5.png"], ["1.50.png"]),  # numbers after a point have zeros behind
         (["left.png"], ["right.png"]),
+        (["00001D.png"], ["00001N.png"]),  # by day and by night
     ],
 )
 def test_names_that_are_not_clear_are_left_over(tmp_path, rgb, thermal) -> None:
@@ -143,6 +147,7 @@ def test_arrays_count_where_there_is_no_picture(tmp_path) -> None:
         ("visible", "lwir", None),
         ("Vis", "Ir", None),
         ("RGB", "TIR", "Labels"),
+        ("color", "thermal16", None),
     ],
 )
 def test_folders_of_data_sets(tmp_path, rgb, thermal, labels) -> None:
@@ -167,7 +172,7 @@ def test_drives_in_subfolders(tmp_path) -> None:
 
 def test_something_else_is_named(tmp_path) -> None:
     fill(tmp_path / "left", "1.png")
-    with pytest.raises(ImageFileError, match=r"holds no pairs; .*\(rgb, vi, visible, vis\).*lwir"):
+    with pytest.raises(ImageFileError, match=r"holds no pairs; .*\(rgb, vi, visible.*\).*lwir"):
         data_pairs(tmp_path, labelled=False)
 
 

@@ -13,6 +13,8 @@ from node_messages import header, rgb_message, stamp_of, thermal_message
 from node_process import DEADLINE_S, Process
 from sensor_msgs.msg import Image
 
+from mafs_ros.base.faults import Fault
+from mafs_ros.node.fault_record import FaultRecord
 from mafs_ros.node.warnings import Warnings
 
 PAIRS = ("front", "rear")
@@ -85,7 +87,7 @@ def test_two_pairs(start: Callable[..., Process], pairs: Pairs) -> None:
         *("rgb camera", "thermal camera", "pairing", "perception", "mode"),
         *("alignment", "registration"),
     )
-    expected = {f"{pair}: {name}" for pair in PAIRS for name in names}
+    expected = {f"{pair}: {name}" for pair in PAIRS for name in names} | {"faults"}
     pairs.wait(lambda: set(pairs.status) == expected, f"the statuses {expected}")
     assert pairs.node.count_publishers("/mafs/fused/image") == 0
     assert all(pairs.node.count_publishers(f"/mafs/{pair}/mode") == 1 for pair in PAIRS)
@@ -142,9 +144,11 @@ def test_lines_name_the_pair_and_its_parameters() -> None:
     said = []
     logger = SimpleNamespace(warning=said.append)
     node: Any = SimpleNamespace(get_logger=lambda: logger)
-    Warnings(node, "rear").warn("kind", "no pair: set slop_s or rgb_transport: raw (/a/slop_s)")
-    Warnings(node).warn("kind", "no pair: set slop_s")
+    faults, code = FaultRecord(), Fault.NO_PAIR
+    text = "no pair: set slop_s or rgb_transport: raw (/a/slop_s)"
+    Warnings(node, faults, "rear").warn(code, text)
+    Warnings(node, faults).warn(code, "no pair: set slop_s")
     assert said == [
-        "rear: no pair: set rear.slop_s or rear.rgb_transport: raw (/a/slop_s)",
-        "no pair: set slop_s",
+        "rear: MAFS_E_NO_PAIR: no pair: set rear.slop_s or rear.rgb_transport: raw (/a/slop_s)",
+        "MAFS_E_NO_PAIR: no pair: set slop_s",
     ]

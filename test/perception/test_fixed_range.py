@@ -23,6 +23,11 @@ KELVIN = (scene() / 100).astype(np.float32)
         (celsius(scene()), {"low": 287, "high": 315}, "below .* 13.85 to 41.85, with .* counts"),
         (KELVIN, {"low": 14, "high": 42}, "above .* give it in kelvin"),
         (celsius(scene()), {"low": 28_700, "high": 31_500}, "below .* has 18.* to 36"),
+        (
+            scene() // 10,
+            {"low": 280, "high": 315, "unit": "kelvin"},
+            "below .* tenths of a kelvin: set thermal_kelvin_per_count to 0.1 .* 2800 3150 in",
+        ),
         (scene(), {"low": 14, "high": 42, "unit": "kelvin"}, "above .* 287.15 to 315.15"),
     ],
 )

@@ -17,8 +17,8 @@ from mafs_ros.images.files.names import has_word, natural_order
 from mafs_ros.images.files.pixels import ImageFileError
 
 # Names of the folders below a data folder, in capitals or not; the first found wins.
-RGB_FOLDERS = ("rgb", "vi", "visible", "vis")
-THERMAL_FOLDERS = ("thermal", "ir", "infrared", "lwir", "tir")
+RGB_FOLDERS = ("rgb", "vi", "visible", "vis", "color", "colour")
+THERMAL_FOLDERS = ("thermal", "ir", "infrared", "lwir", "tir", "thermal16", "thermal8")
 LABEL_FOLDERS = ("labels", "label", "segmentation_labels")
 BOTH_FOLDER = "images"  # of MFNet: red, green, blue and thermal in one file
 OTHER_NAMES = ", ".join(RGB_FOLDERS[1:] + THERMAL_FOLDERS[1:] + LABEL_FOLDERS[1:])

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 
 # Words for a camera at the beginning or the end of a name: 0001_rgb and 0001_th, ir-7 and vis-7.
 CAMERA_WORDS = {
-    "rgb": ("rgb", "visible", "vis", "vi", "color", "colour", "v", "w"),
-    "thermal": ("thermal", "infrared", "lwir", "tir", "ir", "th", "t"),
+    "rgb": ("rgb", "visible", "vis", "vi", "color", "colour", "co", "v", "w"),
+    "thermal": ("thermal", "infrared", "lwir", "tir", "ir", "th", "t", "i"),
     "labels": ("labels", "label", "mask", "gt"),
 }
+LETTERS = "vi"  # right after a number: 00001v and 00001i of RGBT234
 _ALL_WORDS = [word for words in CAMERA_WORDS.values() for word in words]
 
 
@@ -27,9 +28,14 @@ def has_word(name: str, camera: str) -> bool:
 
 
 def without_words(name: str, words: Iterable[str] = tuple(_ALL_WORDS)) -> str:
-    """`0001_rgb` -> `0001`: the name without the word for a camera at its end or beginning."""
+    """`0001_rgb`, `0001v` -> `0001`: the name without the word for a camera at an end."""
     either = "|".join(words)
-    for pattern in (rf"(?i)(?<=.)[_.-](?:{either})$", rf"(?i)^(?:{either})[_.-](?=.)"):
+    letter = "".join(word for word in words if word in LETTERS) or "$"
+    for pattern in (
+        rf"(?i)(?<=.)[_.-](?:{either})$",
+        rf"(?i)^(?:{either})[_.-](?=.)",
+        rf"(?<=[0-9])[{letter}]$",
+    ):
         short = re.sub(pattern, "", name)
         if short != name:
             return short

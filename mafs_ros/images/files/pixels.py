@@ -18,6 +18,18 @@ from mafs_ros.images.codecs.tiff import Tiff, is_tiff, read_tiff
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm", ".ppm", ".webp")
 ARRAY_SUFFIX = ".npy"
+# First bytes, or those after a length of four -> what it is, and what to make of it.
+OTHER_FILES = {
+    b"ftyphei": ("a HEIC picture", "save it as JPEG or PNG"),
+    b"ftypavif": ("an AVIF picture", "save it as JPEG or PNG"),
+    b"jP  ": ("a JPEG 2000", "save it as PNG or TIFF"),
+    b"GIF8": ("a GIF", "save it as PNG"),
+    b"PK\x03\x04": ("an archive (.npz or .zip)", "unpack it; arrays are read as .npy"),
+    b"FFF\0": ("a FLIR sequence", "export its frames as 16-bit TIFF or radiometric JPEG"),
+    b"v/1\x01": ("an OpenEXR picture", "save it as float32 TIFF"),
+    b"\x89HDF": ("an HDF5 or MATLAB file", "save its images as .npy or TIFF"),
+    b"MATLAB": ("a MATLAB file", "save its images as .npy or TIFF"),
+}
 _ARRAY_START = b"\x93NUMPY"
 # Samples of a TIFF that come out as they are stored; OpenCV shifts those of 10, 12 and 14 bits.
 _TIFF_TYPES = ("uint1", "uint8", "uint16", "int8", "int16", "int32", "float32", "float64")
@@ -66,6 +78,9 @@ def decoded(data: bytes, path: Path | str, flags: int) -> NDArray[Any]:
 
 
 def _damaged(data: bytes, path: Path | str) -> ImageFileError:
+    for start, (what, advice) in OTHER_FILES.items():
+        if data.startswith(start) or data[4:12].startswith(start):
+            return ImageFileError(f"{path}: is {what}, which is not read; {advice}")
     return ImageFileError(
         f"{path}: not an image, damaged or cut off ({len(data)} bytes); "
         f"expected one of {', '.join(IMAGE_SUFFIXES)}"

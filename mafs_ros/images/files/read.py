@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mafs_ros.images.codecs.flir import FlirError, raw_counts
+from mafs_ros.images.codecs.header import JPEG_START, jpeg_segments
 from mafs_ros.images.files.labels import label_ids
 from mafs_ros.images.files.pixels import ImageFileError, decoded, pixels_of, read_bytes
 from mafs_ros.images.messages.pixels import GREY_EXCEPTIONS, coloured, grey_of
 
+_DJI_COUNTS = 0xE3  # APP3
 LARGEST_EXACT = 1 << 24  # of the whole numbers that float32 holds
 
 
@@ -55,7 +57,10 @@ def read_thermal(path: Path | str) -> NDArray[Any]:
         return counts
     image = pixels_of(data, path)
     if image.ndim == 3:
-        image = _one_channel(image, path)
+        try:
+            image = _one_channel(image, path)
+        except ImageFileError as error:
+            raise ImageFileError(f"{error}{_hidden_counts(data)}") from None
     return _measured(image, path)
 
 
@@ -110,6 +115,18 @@ def _one_channel(image: NDArray[Any], path: Path | str) -> NDArray[Any]:
             "swapped"
         )
     return grey_of(image)
+
+
+def _hidden_counts(data: bytes) -> str:
+    """How the counts of a false-colour picture are had, where its file holds them (DJI R-JPEG)."""
+    if not data.startswith(JPEG_START):
+        return ""
+    if not any(marker == _DJI_COUNTS for marker, _ in jpeg_segments(data)):
+        return ""
+    return (
+        "; it looks like a JPEG of a DJI camera, whose temperatures DJI's Thermal SDK (dji_irp) "
+        "takes out of it: save them as float32 TIFF"
+    )
 
 
 def _measured(image: NDArray[Any], path: Path | str) -> NDArray[Any]:
