@@ -260,10 +260,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     # network
     Parameter(
-        "weights",
-        "",
-        "Model file (.safetensors). Empty: the one shipped here.",
-        shared=True,
+        "weights", "", "Model file (.safetensors). Empty: the one shipped here.", shared=True
     ),
     Parameter(
         "backend",
@@ -305,11 +302,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         high=16384,
     ),
     Parameter(
-        "image_width",
-        0,
-        "Width of the RGB images in pixels; 0 as with image_height.",
-        low=0,
-        high=16384,
+        "image_width", 0, "Width of the RGB images; 0 as with image_height.", low=0, high=16384
     ),
     # outputs
     Parameter(
@@ -349,8 +342,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "bond",
         False,
-        "Have a bond with Nav2's lifecycle manager while active, by which each notices that the "
-        "other has died. Needs bondpy.",
+        "Have a bond with Nav2's lifecycle manager while active. Needs bondpy.",
         shared=True,
     ),
 )
