@@ -132,6 +132,11 @@ def fetch(
         return load(Path(scratch))
 
 
+def holds(cache_dir: Path, facts: dict[str, str]) -> bool:
+    """Return whether there is an entry with these facts; it may be damaged."""
+    return (cache_dir / entry_name(facts) / ENTRY).is_file()
+
+
 def entries(cache_dir: Path) -> list[Entry]:
     """Return what the folder holds, the newest first; what is no entry is left out."""
     found = []

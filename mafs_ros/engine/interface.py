@@ -39,6 +39,10 @@ class Engine(ABC):
         check_images(rgb, thermal)
         return self.run(rgb, thermal)
 
+    def is_kept(self, height: int, width: int) -> bool:
+        """Whether the cache seems to hold what `prepare` takes long to build for this size."""
+        return False
+
     def prepare(self, height: int, width: int) -> None:
         """Compile for images of this size and run once to warm up."""
         self(np.zeros((1, height, width, 3), np.uint8), np.zeros((1, height, width), np.uint8))

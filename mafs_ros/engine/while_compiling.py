@@ -23,8 +23,8 @@ class WhileCompiling(Engine):
     """Another engine, whose compilation no frame waits for where there is another way.
 
     At a new size a pair is resized to the size of the pair before and its results are resized
-    back, while a thread compiles. The first size of all has none before: where it is not ready in
-    FIRST_WAIT_S, a size that is soon ready stands in. Batches of one.
+    back, while a thread compiles. The first size of all has none before: where it is not in the
+    cache, or not ready in FIRST_WAIT_S, a size that is soon ready stands in. Batches of one.
 
     Confidence is None until its form of the graph is compiled for the size, after the size itself.
     """
@@ -92,12 +92,14 @@ class WhileCompiling(Engine):
     def _prepare_first(self, size: Size) -> None:
         """Prepare for the first size of all or, if that takes long, for one that is soon ready."""
         stands_in = next(iter(self._engine.soon_ready), size)
-        if stands_in != size and self._compile(size) and self._compiler is not None:
+        if stands_in != size and self._engine.is_kept(*size) and self._compile(size):
+            assert self._compiler is not None
             self._compiler.join(FIRST_WAIT_S)
         if self._ready:
             return
+        # A conversion beside it would take its time: Python runs one thread at once.
         self.prepare(*stands_in)
-        if stands_in != size and (size, False) not in self._failed:
+        if self._compiler is not None and (size, False) not in self._failed:
             say_resized(size, stands_in)
 
     def _compile(self, size: Size, confidence: bool = False) -> bool:

@@ -31,9 +31,14 @@ class SlowToCompile(Engine):
         self.compiling = threading.Event()
         self.sizes: list[tuple[int, ...]] = []
         self.fails = False
+        self.kept = False
+
+    def is_kept(self, height: int, width: int) -> bool:
+        return self.kept
 
     def prepare(self, height: int, width: int) -> None:
         if (height, width) in self.soon_ready:
+            self.alone = not self.compiling.is_set()
             return
         self.compiling.set()
         assert self.may.wait(30)
@@ -94,18 +99,20 @@ def test_the_first_size_of_all_is_waited_for() -> None:
     assert engine.compiling.is_set() and engine.sizes == [(60, 80)]
 
 
+@pytest.mark.parametrize("kept", [False, True])
 def test_for_a_first_size_that_takes_long_one_that_is_soon_ready_stands_in(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    kept: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(while_compiling, "FIRST_WAIT_S", 0.01)
     engine = SlowToCompile()
-    engine.soon_ready = ((64, 96),)
+    engine.soon_ready, engine.kept = ((64, 96),), kept
     engine.may.clear()
     steady = WhileCompiling(engine)
     for _ in range(2):
         fused, _ = steady(*pair(96, 128))
         assert fused.shape == (1, 96, 128, 3)
     assert engine.sizes == [(64, 96)] * 2
+    assert engine.alone or kept  # no conversion makes it slow
     (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert "images are 128x96 now" in warning and "perceived at 96x64" in warning
     thread = compiler()
@@ -118,7 +125,7 @@ def test_for_a_first_size_that_takes_long_one_that_is_soon_ready_stands_in(
 
 def test_a_first_size_that_is_ready_at_once_is_waited_for() -> None:
     engine = SlowToCompile()
-    engine.soon_ready = ((64, 96),)
+    engine.soon_ready, engine.kept = ((64, 96),), True
     steady = WhileCompiling(engine)
     steady(*pair(60, 80))
     assert engine.sizes[0] == (60, 80)
@@ -151,6 +158,16 @@ def converted_before(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = create_engine("openvino", weights, precision="fp32", cache_dir=cache)
     graph = engine.source((128, 160))[0]  # type: ignore[attr-defined]
     monkeypatch.setattr(convert, "convert", lambda *arguments: graph.clone())
+
+
+@pytest.mark.usefixtures("converted_before")
+def test_what_the_cache_holds_is_told(tmp_path: Path) -> None:
+    weights = default_weights()
+    engine = create_engine("openvino", weights, precision="fp32", cache_dir=tmp_path)
+    assert not engine.is_kept(128, 160)
+    engine.source((128, 160))  # type: ignore[attr-defined]
+    assert engine.is_kept(128, 160) and not engine.is_kept(160, 128)
+    assert create_engine("openvino", weights, precision="int8").is_kept(480, 640)
 
 
 @pytest.mark.usefixtures("converted_before")

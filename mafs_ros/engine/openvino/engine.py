@@ -15,7 +15,7 @@ from openvino import properties
 
 from mafs_ros.base.errors import one_line
 from mafs_ros.base.faults import Fault
-from mafs_ros.engine.cache import fetch, graph_facts
+from mafs_ros.engine.cache import fetch, graph_facts, holds
 from mafs_ros.engine.checks import read_checks
 from mafs_ros.engine.interface import Engine, Image
 from mafs_ros.engine.openvino.confidence import add_confidence
@@ -109,6 +109,12 @@ class OpenVinoEngine(Engine):
         self._requests.clear()
         self._confident.clear()
 
+    def is_kept(self, height: int, width: int) -> bool:
+        size = height, width
+        if size in self.soon_ready or self._cache_dir is None:
+            return size in self.soon_ready
+        return holds(self._cache_dir, self._facts(size))
+
     def precision_at(self, size: Size) -> tuple[str, str]:
         """The precision for images of height, width, and why it is not the one wished for."""
         return choose_precision(self._precision, size, self._checks, self._native)
@@ -172,11 +178,16 @@ class OpenVinoEngine(Engine):
             model = convert(self._weights, *size)
             openvino.save_model(model, folder / GRAPH, compress_to_fp16=False)
 
-        facts = graph_facts("openvino", "fp32", self._weights, (1, *size))
-        facts["openvino"] = VERSION
         return fetch(
-            self._cache_dir, facts, build, lambda folder: self._core.read_model(folder / GRAPH)
+            self._cache_dir,
+            self._facts(size),
+            build,
+            lambda folder: self._core.read_model(folder / GRAPH),
         )
+
+    def _facts(self, size: Size) -> dict[str, str]:
+        facts = graph_facts("openvino", "fp32", self._weights, (1, *size))
+        return {**facts, "openvino": VERSION}
 
 
 def write_model(model: openvino.Model, path: Path) -> None:
