@@ -120,7 +120,8 @@ class Consumer:
             claimed = self.claimed(frame)
             shown = self.shown(frame)
             if not shown:  # the camera was killed while it sent that image
-                self.unknown += 1
+                # Those before the first one heard were sent before this subscription was matched.
+                self.unknown += frame.stamp >= min(self.rgb, default=0)
                 shown = claimed
             assert (claimed == THERMAL) is (frame.frame_id == "thermal_camera"), frame
             assert claimed == shown, f"{frame} is {shown}, claimed is {claimed}"
