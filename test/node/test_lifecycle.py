@@ -139,4 +139,6 @@ def test_signal_ends_it_while_the_engine_compiles(
     process.send(signal.SIGINT)
     assert process.wait() == 0
     assert time.monotonic() - before < 5.0
-    assert not [line for line in process.lines if "INFO" not in line], process.lines
+    # Of a size that nothing is compiled for, the node says that another one stands in.
+    expected = ("INFO", "MAFS_E_ENGINE_SIZE") if when == "first frame" else ("INFO",)
+    assert all(any(word in line for word in expected) for line in process.lines), process.lines
