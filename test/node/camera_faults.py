@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from node_bench import LATCHED, RELIABLE, TOPICS, Bench
+from node_bench import LATCHED, OUTCOMES, RELIABLE, TOPICS, Bench
 from node_messages import stamp_of
 from node_process import DEADLINE_S
 from rcl_interfaces.srv import SetParameters
@@ -137,19 +137,7 @@ class Consumer:
         perception, pairing, mode = bench.counts(), bench.counts("pairing"), bench.counts("mode")
         assert perception["published"] == sum(counts.values())
         given = perception["pairs"] + perception["rgb_alone"] + perception["thermal_alone"]
-        outcomes = (
-            "waiting",
-            "in_progress",
-            "published",
-            "failed",
-            "bad_image",
-            "not_subscribed",
-            "not_registered",
-            "replaced_while_busy",
-            "left_out",
-            "discarded",
-        )
-        assert given == sum(perception[outcome] for outcome in outcomes), perception
+        assert given == sum(perception[outcome] for outcome in (*OUTCOMES, "left_out")), perception
         assert perception["failed"] == perception["bad_image"] == 0
         assert pairing["paired"] == perception["pairs"]
         for camera in ("rgb", "thermal"):

@@ -24,6 +24,18 @@ try:
 except ImportError:
     LabelInfo = None
 
+# What becomes of a pair, as the status `perception` counts it.
+OUTCOMES = (
+    "waiting",
+    "in_progress",
+    "published",
+    "failed",
+    "bad_image",
+    "not_subscribed",
+    "not_registered",
+    "replaced_while_busy",
+    "discarded",
+)
 RELIABLE = QoSProfile(depth=500, reliability=ReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(

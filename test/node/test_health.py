@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from node_bench import OUTCOMES
 from rclpy.time import Time
 
 from mafs_ros.node import diagnostics
@@ -136,20 +137,7 @@ def test_perception_counts_add_up() -> None:
         mailbox.put("pair")
     status = diagnostics.perception_status(frames, mailbox, 1.4, {"engine": "openvino"})
     values = status.values
-    assert values["pairs"] == sum(
-        values[key]
-        for key in (
-            "waiting",
-            "in_progress",
-            "published",
-            "failed",
-            "bad_image",
-            "not_subscribed",
-            "not_registered",
-            "replaced_while_busy",
-            "discarded",
-        )
-    )
+    assert values["pairs"] == sum(values[outcome] for outcome in OUTCOMES)
     assert values["pairs"] == 14 and values["replaced_while_busy"] == 5
     assert values["waiting"] == values["in_progress"] == 1
     assert values["engine_ms_median"] == "30.00" and values["latency_ms_p95"] == "40.00"

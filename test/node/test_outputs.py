@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from node_bench import Bench, LabelInfo
+from node_bench import OUTCOMES, Bench, LabelInfo
 from node_messages import (
     HEIGHT,
     SECOND,
@@ -28,17 +28,6 @@ from sensor_msgs.msg import CompressedImage
 
 from mafs_ros.perception.classes import ClassTable, load_class_table
 
-OUTCOMES = (
-    "waiting",
-    "in_progress",
-    "published",
-    "failed",
-    "bad_image",
-    "not_subscribed",
-    "not_registered",
-    "replaced_while_busy",
-    "discarded",
-)
 CAUSES = (
     "paired",
     "unpaired_slop",
