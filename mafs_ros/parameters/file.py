@@ -40,6 +40,7 @@ NAMES = (
     "depth_slop_s",
     "threads",
     "overlay_alpha",
+    "confidence_threshold",
 )
 NODE = "mafs"
 WILDCARDS = ("*", "**")

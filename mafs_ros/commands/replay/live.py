@@ -56,8 +56,8 @@ class LiveReceiver(Receiver):
             self.complete += 1
 
     def whole(self) -> list[int]:
-        """RGB stamps of which both the fused image and the labels came, in their order."""
-        return sorted(set(self.digests["fused"]) & set(self.digests["labels"]))
+        """RGB stamps of which all outputs came, in their order: those that `complete` counts."""
+        return sorted(set.intersection(*(set(stamps) for stamps in self.digests.values())))
 
 
 def run_live(options: Options, settings: dict[str, Any], topics: Topics) -> Live:
@@ -155,6 +155,7 @@ def live_source(options: Options, settings: dict[str, Any], topics: Topics) -> S
         "precision": options.precision,
         "input_reliability": "reliable",
         "fallback_after_s": 0.0,  # pairs alone, as offline
+        "confidence_threshold": 0.0,  # as offline
         "input_depth": 20,
         "rgb_transport": "compressed" if rgb.compressed else "raw",
         "thermal_transport": "compressed" if thermal.compressed else "raw",

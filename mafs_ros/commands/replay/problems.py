@@ -79,6 +79,11 @@ def live_difference(live: Live) -> str:
 def remarks_on_the_bag(replay: ReplayResult) -> list[str]:
     """What is worth a line and no problem, after the bag has been read."""
     remarks = registration_remarks(replay)
+    if (threshold := replay.settings["confidence_threshold"]) > 0:
+        remarks.append(
+            f"confidence_threshold {threshold:g} is left out here: labels are scored as the "
+            "network gives them, where the node publishes 255 below it"
+        )
     live = replay.live
     if live is not None and live.different and replay.settings["pair_by"] == "arrival":
         remarks.append(

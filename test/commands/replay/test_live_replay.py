@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from replay_bag import MS, START, STEP, replay, write_bag
@@ -60,8 +61,10 @@ def without_stamps(path, frames, *, rgb):
 def test_live_node_gives_the_bytes_of_the_offline_evaluation(tmp_path, frames, demo_domain):
     pytest.importorskip("rclpy", reason="needs ROS 2")
     bag = write_bag(tmp_path / "bag", frames)
-    code, report = replay(bag, tmp_path / "out", "--live", "--rate", "0.3")
+    options = ("--live", "--rate", "0.3", "-p", "confidence_threshold:=0.99")
+    code, report = replay(bag, tmp_path / "out", *options)
     assert (code, report["problems"]) == (0, [])
+    assert any("confidence_threshold 0.99 is left out" in line for line in report["warnings"])
     live = json.loads((tmp_path / "out" / "timing.json").read_text())["live"]
     assert live["sent"] == {"rgb": 6, "thermal": 6}
     assert live["pairs"] == 6
@@ -77,3 +80,41 @@ def test_live_node_gives_the_bytes_of_the_offline_evaluation(tmp_path, frames, d
     )
     assert 0 < live["latency_ms"]["median"] <= live["age_ms"]["max"]
     assert "<h2>Live node</h2>" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_frame_without_overlay_counts_as_lost_and_not_as_published_too(tmp_path, ros_domain):
+    rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
+    from sensor_msgs.msg import Image
+
+    from mafs_ros.commands.replay.live import LiveReceiver
+    from mafs_ros.rig.receiver import OUTPUTS
+    from mafs_ros.rig.source import Source
+
+    source = Source("a bag", 2, 1, 1, paced=False, cameras={}, node={})
+    receiver, context = LiveReceiver(source, tmp_path), rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("mafs", context=context)
+    try:
+        senders = {
+            name: node.create_publisher(Image, topic, 10) for name, topic in OUTPUTS.items()
+        }
+        assert wait_for(lambda: all(s.get_subscription_count() for s in senders.values()))
+        for stamp, names in ((1, ("fused", "labels")), (2, tuple(senders))):
+            message = Image(height=1, width=1, step=1, encoding="mono8", data=b"1")
+            message.header.stamp.nanosec = stamp
+            for name in names:
+                senders[name].publish(message)
+        assert wait_for(lambda: receiver.complete)
+        assert receiver.whole() == [2]
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+        receiver.close()
+
+
+def wait_for(condition):
+    """Whether it comes true within ten seconds."""
+    deadline = time.monotonic() + 10.0
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return bool(condition())
