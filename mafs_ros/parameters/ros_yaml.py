@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from mafs_ros.base.yaml_file import yaml_problem
+from mafs_ros.base.yaml_file import load_yaml
 
 _TYPES = {
     "bool": r"(?i:true|false|yes|no|on|off|y|n)",
@@ -46,6 +46,6 @@ RosLoader.add_constructor("tag:yaml.org,2002:int", RosLoader.construct_ros_int)
 def ros_value(text: str) -> Any:
     """The value in NAME:=VALUE. Raises ValueError."""
     try:
-        return yaml.load(text, RosLoader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"got the value {text!r}: {yaml_problem(error)}") from None
+        return load_yaml(text, RosLoader)
+    except ValueError as error:
+        raise ValueError(f"got the value {text!r}: {error}") from None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from mafs_ros.base.yaml_file import yaml_problem
+from mafs_ros.base.yaml_file import load_yaml
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:
@@ -15,10 +13,9 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     if not equals:
         raise ValueError(f"override {override!r}: expected KEY=VALUE, e.g. stage2.teacher=joint")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        problem = yaml_problem(error)
-        raise ValueError(f"override {override!r}: the value is not YAML: {problem}") from None
+        value = load_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"override {override!r}: the value is not YAML: {error}") from None
     *parents, last = keys.strip().split(".")
     for parent in parents:
         inner = values.get(parent)

@@ -10,17 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from mafs_ros.base.yaml_file import yaml_problem
+from mafs_ros.base.yaml_file import read_yaml
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping. Raises ValueError that names the file."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {yaml_problem(error)}") from None
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A YAML mapping. Raises OSError or ValueError that names the file."""
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a mapping of settings")
     return values

@@ -22,7 +22,7 @@ from training.data.sources import Source
 from training.objectives.losses import BINARY_WEIGHTS_MFNET, TwoChannelTask
 from training.objectives.segmentation import Segmentation
 from training.recipes.overrides import apply_override
-from training.recipes.parse import parse, read_yaml
+from training.recipes.parse import parse, read_mapping
 from training.teachers import TEACHERS
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -278,7 +278,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml") if p != ABLATIONS))
         raise FileNotFoundError(f"no recipe {str(name_or_path)!r}; give a .yaml file or: {known}")
-    values = read_yaml(path)
+    values = read_mapping(path)
     for override in overrides:
         apply_override(values, override)
     try:
@@ -289,4 +289,4 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 
 def load_ablations() -> dict[str, list[str]]:
     """Name -> overrides of every ablation."""
-    return {name: list(overrides) for name, overrides in read_yaml(ABLATIONS).items()}
+    return {name: list(overrides) for name, overrides in read_mapping(ABLATIONS).items()}

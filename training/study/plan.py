@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from training.loop.checkpoint import flatten
-from training.recipes.parse import parse, read_yaml
+from training.recipes.parse import parse, read_mapping
 from training.recipes.recipe import CONFIGS, Recipe, load_recipe
 
 STUDIES = CONFIGS / "studies"
@@ -134,7 +134,7 @@ def load_study(name_or_path: str | Path) -> Study:
         known = ", ".join(sorted(p.stem for p in STUDIES.glob("*.yaml")))
         raise FileNotFoundError(f"no study {str(name_or_path)!r}; give a .yaml file or: {known}")
     try:
-        return typing.cast(Study, parse(Study, read_yaml(path), "study"))
+        return typing.cast(Study, parse(Study, read_mapping(path), "study"))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 Size = tuple[int, int]  # height, width, as in array shapes
+MOST_PIXELS = 1 << 26  # of an image: the tables of a warp have 6 bytes for each
 
 
 def text(size: tuple[int, ...]) -> str:
@@ -21,6 +22,11 @@ def check_size(size: Size) -> None:
     """Raise ValueError for what is no (height, width)."""
     if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in size):
         raise ValueError(f"an image size must be two whole numbers above 0, got {size}")
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ValueError(
+            f"an image size must be of at most {MOST_PIXELS >> 20} million pixels, "
+            f"got {text(size)}"
+        )
 
 
 def check_thermal(thermal: NDArray[Any]) -> Size:
