@@ -56,7 +56,7 @@ def create_engine(
 
         return OpenVinoEngine(Path(weights), threads, cache_dir, precision)
     if name == "tensorrt":
-        from mafs_ros.engine.tensorrt import TensorRtEngine
+        from mafs_ros.engine.tensorrt.engine import TensorRtEngine
 
         return TensorRtEngine(Path(weights), cache_dir, precision)
     from mafs_ros.engine.torch import TorchEngine

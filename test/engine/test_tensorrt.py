@@ -130,7 +130,7 @@ def test_torch_tensorrt_converts_every_operator(
     preset: str, precision: str, size: tuple[int, int], torch_tensorrt: Any
 ) -> None:
     """The dry run raises AssertionError for an operator that would be left to PyTorch."""
-    import mafs_ros.engine.tensorrt  # noqa: F401 - registers the converter for bytes
+    import mafs_ros.engine.tensorrt.torch_build  # noqa: F401 - registers the converter for bytes
 
     torch.manual_seed(0)
     graph = DeployedGraph(build_model(preset, 9), precision)
@@ -184,7 +184,7 @@ def test_our_own_build_gives_an_engine(precision: str, torch_tensorrt: Any) -> N
     """All of `build_plan`: all converters and the builder, down to the bytes that are kept."""
     import tensorrt
 
-    from mafs_ros.engine.tensorrt import build_plan
+    from mafs_ros.engine.tensorrt.torch_build import build_plan
 
     graph = DeployedGraph(build_model("mafs-lite", 9), precision)
     with mock.patch.object(tensorrt, "Runtime", PassThrough):
@@ -198,7 +198,8 @@ def test_an_engine_is_kept_for_one_gpu_and_precision(
     torch_tensorrt: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine's way through the cache; what builds and what runs is stood in for."""
-    from mafs_ros.engine import tensorrt as module
+    from mafs_ros.engine.tensorrt import engine as module
+    from mafs_ros.engine.tensorrt import torch_build
 
     built: list[str] = []
 
@@ -206,7 +207,7 @@ def test_an_engine_is_kept_for_one_gpu_and_precision(
         built.append(precision)
         return f"{precision} {shape}".encode()
 
-    monkeypatch.setattr(module, "build_plan", build_plan)
+    monkeypatch.setattr(torch_build, "build_plan", build_plan)
     monkeypatch.setattr(module, "CompiledGraph", lambda plan, shape: lambda *images: (plan, shape))
     monkeypatch.setattr(torch.nn.Module, "cuda", lambda graph: graph)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -231,7 +232,7 @@ def test_an_engine_is_kept_for_one_gpu_and_precision(
 @pytest.mark.tensorrt
 @needs_torch_tensorrt
 def test_settings_are_told_by_the_signature(torch_tensorrt: Any, tmp_path: Path) -> None:
-    from mafs_ros.engine.tensorrt import build_settings
+    from mafs_ros.engine.tensorrt.torch_build import build_settings
 
     def like_2_8(program, *, enabled_precisions, use_explicit_typing, disable_tf32, **kwargs):
         """Some of what torch-tensorrt 2.8 takes."""

@@ -1,0 +1,73 @@
+"""Builds an engine by torch-tensorrt."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch_tensorrt
+from torch_tensorrt.dynamo.conversion import dynamo_tensorrt_converter
+
+from mafs_ros.base.errors import one_line
+from mafs_ros.engine.graph import DeployedGraph, example_images
+from mafs_ros.engine.tensorrt.library import tensorrt
+
+
+def build_plan(graph: DeployedGraph, shape: tuple[int, ...], precision: str) -> bytes:
+    """Compile a graph that is on the GPU for one shape (batch, height, width); takes minutes.
+
+    Returns TensorRT's serialised engine: no part of it is Python's, so loading it unpickles
+    nothing. Raises RuntimeError where that fails.
+    """
+    images = example_images(shape, next(graph.parameters()).device)
+    with torch.no_grad(), tempfile.TemporaryDirectory(prefix="mafs_tensorrt") as scratch:
+        program = torch.export.export(graph, images)
+        convert = torch_tensorrt.dynamo.convert_exported_program_to_serialized_trt_engine
+        settings = build_settings(convert, precision, Path(scratch))
+        try:
+            return bytes(convert(program, arg_inputs=images, **settings))
+        except Exception as error:  # also UnboundLocalError: 2.8 goes on after an error
+            raise RuntimeError(
+                f"torch-tensorrt {torch_tensorrt.__version__} cannot build the engine "
+                f"({one_line(error)}); its own lines say why"
+            ) from error
+
+
+def build_settings(convert: Callable[..., Any], precision: str, scratch: Path) -> dict[str, Any]:
+    """Return the settings that this release's `convert` has, told by its signature.
+
+    Types are the graph's, in every release: from 2.13 on that is all there is; 2.8 (JetPack 6)
+    has `use_explicit_typing` for it, and takes `enabled_precisions` as leave to ignore them.
+    `immutable_weights` gives the faster engine; torch-tensorrt's own engine cache, which needs it
+    off, is not used. fp32 means fp32 and not TF32. The timing cache would be shared through the
+    temporary folder of the machine. scratch: an empty folder.
+    """
+    wanted = {
+        "use_explicit_typing": True,
+        "immutable_weights": True,
+        "require_full_compilation": True,
+        "disable_tf32": precision == "fp32",
+        "timing_cache_path": str(scratch / "timing.cache"),
+    }
+    known = inspect.signature(convert).parameters
+    return {name: value for name, value in wanted.items() if name in known}
+
+
+def _makes_bytes(node: torch.fx.Node, settings: Any = None) -> bool:
+    return node.kwargs.get("dtype") == torch.uint8
+
+
+@dynamo_tensorrt_converter(
+    torch.ops.aten._to_copy.default,
+    capability_validator=_makes_bytes,
+    supports_dynamic_shapes=True,
+)
+def _convert_to_bytes(ctx: Any, target: Any, args: Any, kwargs: Any, name: str) -> Any:
+    """Cast floats to bytes, which torch-tensorrt's own converter refuses; for outputs alone."""
+    layer = ctx.net.add_cast(args[0], tensorrt.DataType.UINT8)
+    layer.name = name
+    return layer.get_output(0)
