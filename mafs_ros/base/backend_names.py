@@ -6,6 +6,6 @@ BACKENDS = ("openvino", "tensorrt", "torch")
 PRECISIONS = {
     "openvino": ("fp32", "bf16", "fp16", "int8"),
     "tensorrt": ("fp32", "fp16"),
-    "torch": ("fp32",),
+    "torch": ("fp32", "fp16"),
 }
 ALL_PRECISIONS = ("fp32", "bf16", "fp16", "int8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,13 @@ def add_parser(commands) -> None:
     )
     add_engine_options(build)
     add_size_option(build)
+    build.add_argument(
+        "--workspace-mb",
+        metavar="MIB",
+        type=workspace,
+        default=0,
+        help="as the parameter workspace_mb of the node; default: 0, TensorRT's choice",
+    )
     build.set_defaults(run=run_build)
     listing = actions.add_parser("list", help="list what is kept")
     listing.set_defaults(run=run_list)
@@ -76,6 +84,7 @@ def run_build(args: argparse.Namespace) -> int:
         args.weights or default_weights(),
         precision=args.precision,
         cache_dir=folder,
+        workspace_mb=args.workspace_mb,
     )
     engine.prepare(*args.size)
     engine.close()
@@ -113,6 +122,13 @@ def run_clear(args: argparse.Namespace) -> int:
             failed += 1
     print(f"{len(args.names or found) - failed} engines removed from {folder}")
     return 1 if failed else 0
+
+
+def workspace(text: str) -> int:
+    """Parse MiB from 0; raises argparse.ArgumentTypeError."""
+    if not re.fullmatch(r"\d{1,7}", text):
+        raise argparse.ArgumentTypeError(f"expected MiB such as 1024, got {text!r}")
+    return int(text)
 
 
 def cache_folder(args: argparse.Namespace) -> Path:

@@ -6,7 +6,8 @@ A backend needs one function of this file:
     compiled = fetch(cache_dir, facts, build, load)
 
 `facts` name all that the engine depends on. `build(folder)` writes any files into an empty folder,
-`load(folder)` makes of them what `fetch` returns; an exception in `load` means a damaged entry.
+`load(folder)` makes of them what `fetch` returns; an exception in `load` means a damaged entry,
+unless it is a MemoryError.
 An entry is a folder NAME with those files and `entry.json`: the facts, size and SHA-256 of every
 file, and what the build took. NAME ends in a digest of the facts, so that engines for other
 machines, versions and weights stand beside each other.
@@ -208,6 +209,8 @@ def _kept(
     if not reason:
         try:
             return _Loaded(load(folder))
+        except MemoryError:  # says nothing of the entry
+            raise
         except Exception as error:  # what a library makes of damaged bytes is anybody's guess
             reason = f"it cannot be loaded ({one_line(error)})"
     log.warning("rebuilding %s: %s", folder, reason, extra=Fault.ENGINE_CACHE.extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,17 @@ from mafs_ros.model.weights import ModelInfo
 Image = NDArray[np.uint8]
 
 
+class GpuLostError(RuntimeError):
+    """No call of CUDA works any more in this process: another one has to take its place."""
+
+
 class Engine(ABC):
     """Turns batches of image pairs into fused images and label maps.
 
     name: backend name. description: one line for people. model_info: what the weights are.
     soon_ready: sizes (height, width) that it takes a second or two to prepare for.
     gives_confidence: whether it has `with_confidence`.
+    stands_in: makes an engine that serves any size at once; for one that prepares for minutes.
     One thread at a time may call an engine; another may `prepare` it for another size meanwhile.
     """
 
@@ -26,6 +32,7 @@ class Engine(ABC):
     model_info: ModelInfo
     soon_ready: tuple[tuple[int, int], ...] = ()
     gives_confidence = False
+    stands_in: Callable[[], Engine] | None = None
 
     def __call__(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
         """Fuse and segment.
@@ -74,7 +81,10 @@ class Engine(ABC):
         """Run on checked images; shapes as in `__call__`."""
 
     def close(self) -> None:  # noqa: B027 - nothing to free by default
-        """Free what the engine holds; it cannot be called afterwards."""
+        """Free what the engine holds, and end what another thread prepares, where that can be.
+
+        It cannot be called afterwards.
+        """
 
 
 def check_images(rgb: Image, thermal: Image) -> None:

@@ -265,8 +265,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "backend",
         "auto",
-        "Engine that runs the network. auto: torch where there is a CUDA "
-        "device, else openvino where it is installed. tensorrt has to be asked for.",
+        "Engine that runs the network. auto: torch where there is a GPU that "
+        "computes, else openvino where it is installed. tensorrt has to be asked for.",
         choices=("auto", *BACKENDS),
         shared=True,
     ),
@@ -284,6 +284,15 @@ PARAMETERS: tuple[Parameter, ...] = (
         "CPU threads of the engine. 0: the engine chooses.",
         low=0,
         high=1024,
+        shared=True,
+    ),
+    Parameter(
+        "workspace_mb",
+        0,
+        "Memory in MiB that an engine of tensorrt may work in; what is less than the fastest "
+        "kernels want gives slower ones. 0: TensorRT's choice, up to all that the GPU has.",
+        low=0,
+        high=1 << 20,
         shared=True,
     ),
     Parameter(

@@ -25,8 +25,9 @@ def build_perception(
 ) -> tuple[Perception, ClassTable]:
     """Perception as the node's parameters describe it, and the classes of its labels.
 
-    values: backend, precision, threads, registration*, thermal_*. Raises OSError or ValueError
-    (BackendError, WeightsError, ...); files that cannot be read are found before the engine loads.
+    values: backend, precision, threads, workspace_mb, registration*, thermal_*. Raises OSError or
+    ValueError (BackendError, WeightsError, ...); files that cannot be read are found before the
+    engine loads.
     """
     scaler, registration = scaler_from(values), registration_from(values)
     engine, table = engine_from(values, weights, cache_dir, say)
@@ -39,7 +40,9 @@ def engine_from(
     cache_dir: Path | None,
     say: Callable[[str], Any] = lambda text: None,
 ) -> tuple[Engine, ClassTable]:
-    """The engine that backend, precision and threads name, and the classes of its labels.
+    """The engine that the parameters name, and the classes of its labels.
+
+    values: backend, precision, threads, workspace_mb.
 
     Raises OSError or ValueError (BackendError, WeightsError, ...).
     """
@@ -52,6 +55,7 @@ def engine_from(
         threads=values["threads"],
         precision=values["precision"],
         cache_dir=cache_dir,
+        workspace_mb=values["workspace_mb"],
     )
     return engine, ClassTable.from_dict(engine.model_info.class_table)
 

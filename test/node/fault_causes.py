@@ -91,7 +91,7 @@ def callback(node: MafsNode, make: Make) -> None:
 
 def diagnostics(node: MafsNode, make: Make) -> None:
     with mock.patch.object(node, "_statuses", side_effect=KeyError("rgb")):
-        node._every_second()
+        node.say_health()
 
 
 def other(node: MafsNode, make: Make) -> None:

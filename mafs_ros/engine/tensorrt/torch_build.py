@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import logging
 import tempfile
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +19,54 @@ from mafs_ros.base.errors import one_line
 from mafs_ros.engine.graph import DeployedGraph, example_images
 from mafs_ros.engine.tensorrt.library import tensorrt
 
+KEPT_ERRORS = 3
 
-def build_plan(graph: DeployedGraph, shape: tuple[int, ...], precision: str) -> bytes:
+
+def build_plan(
+    graph: DeployedGraph, shape: tuple[int, ...], precision: str, *, workspace_mb: int = 0
+) -> bytes:
     """Compile a graph that is on the GPU for one shape (batch, height, width); takes minutes.
 
-    Returns TensorRT's serialised engine: no part of it is Python's, so loading it unpickles
-    nothing. Raises RuntimeError where that fails.
+    workspace_mb: memory in MiB that the engine may work in, 0 for TensorRT's choice. Returns
+    TensorRT's serialised engine: no part of it is Python's, so loading it unpickles nothing.
+    Raises RuntimeError, with the lines that torch-tensorrt has for the cause, where that fails.
     """
     images = example_images(shape, next(graph.parameters()).device)
     with torch.no_grad(), tempfile.TemporaryDirectory(prefix="mafs_tensorrt") as scratch:
         program = torch.export.export(graph, images)
         convert = torch_tensorrt.dynamo.convert_exported_program_to_serialized_trt_engine
-        settings = build_settings(convert, precision, Path(scratch))
-        try:
-            return bytes(convert(program, arg_inputs=images, **settings))
-        except Exception as error:  # also UnboundLocalError: 2.8 goes on after an error
-            raise RuntimeError(
-                f"torch-tensorrt {torch_tensorrt.__version__} cannot build the engine "
-                f"({one_line(error)}); its own lines say why"
-            ) from error
+        settings = build_settings(convert, precision, Path(scratch), workspace_mb)
+        with errors_logged() as said:
+            try:
+                return bytes(convert(program, arg_inputs=images, **settings))
+            except Exception as error:  # also UnboundLocalError: 2.8 goes on after an error
+                cause = "; ".join(said) or one_line(error)
+                raise RuntimeError(
+                    f"torch-tensorrt {torch_tensorrt.__version__} cannot build the engine: {cause}"
+                ) from error
 
 
-def build_settings(convert: Callable[..., Any], precision: str, scratch: Path) -> dict[str, Any]:
+@contextlib.contextmanager
+def errors_logged() -> Iterator[deque[str]]:
+    """The newest different errors that any library logs meanwhile: some are told nowhere else."""
+    said: deque[str] = deque(maxlen=KEPT_ERRORS)
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if (text := " ".join(record.getMessage().split())) not in said:
+                said.append(text)
+
+    handler = Keep(logging.ERROR)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield said
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
+def build_settings(
+    convert: Callable[..., Any], precision: str, scratch: Path, workspace_mb: int = 0
+) -> dict[str, Any]:
     """Return the settings that this release's `convert` has, told by its signature.
 
     Types are the graph's, in every release: from 2.13 on that is all there is; 2.8 (JetPack 6)
@@ -52,6 +81,7 @@ def build_settings(convert: Callable[..., Any], precision: str, scratch: Path) -
         "require_full_compilation": True,
         "disable_tf32": precision == "fp32",
         "timing_cache_path": str(scratch / "timing.cache"),
+        "workspace_size": workspace_mb << 20,  # 0: its own choice
     }
     known = inspect.signature(convert).parameters
     return {name: value for name, value in wanted.items() if name in known}
