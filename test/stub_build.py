@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from unittest import mock
 
 import tensorrt_stub
 
@@ -19,7 +20,8 @@ def builder(weights: str, levels: int):
 
 
 if __name__ == "__main__":
-    with tensorrt_stub.installed():
+    # At a lower priority it would wait for all other tests.
+    with tensorrt_stub.installed(), mock.patch("os.nice"):
         from mafs_ros.engine.tensorrt.build_process import main
 
         levels, job = int(sys.argv[1]), sys.argv[2]
