@@ -230,6 +230,7 @@ def installed() -> Iterator[Gpu]:
         "get_device_properties": lambda *_: SimpleNamespace(
             name=NAME, major=8, minor=7, multi_processor_count=16, total_memory=16 << 30
         ),
+        "get_arch_list": lambda: ["sm_87"],
         "device_count": lambda: 1,
         "current_device": lambda: 0,
         "mem_get_info": lambda *_: (12 << 30, 16 << 30),

@@ -1,4 +1,4 @@
-"""Names of the backends and of the precisions each one has; imports no library, for everybody."""
+"""Names of the backends and their precisions, and a default; imports no library, for everybody."""
 
 from __future__ import annotations
 
@@ -9,3 +9,4 @@ PRECISIONS = {
     "torch": ("fp32", "fp16"),
 }
 ALL_PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+CACHE_MB = 4096  # what the folder of compiled engines may hold

@@ -228,7 +228,7 @@ class Fault(Enum):
         WARN,
         "`cache_dir` cannot be used, or an engine in it is damaged.",
         "Compiles the engine, which takes longer.",
-        "Make the folder writable; nothing, where it says that it rebuilds.",
+        "What the line says; nothing, where it says that it rebuilds.",
     )
     ENGINE_SIZE = Advice(
         WARN,

@@ -7,8 +7,8 @@ import importlib.util
 from functools import partial
 from pathlib import Path
 
-from mafs_ros.base.backend_names import BACKENDS, PRECISIONS
-from mafs_ros.engine.cache import usable
+from mafs_ros.base.backend_names import BACKENDS, CACHE_MB, PRECISIONS
+from mafs_ros.engine.cache_folder import usable
 from mafs_ros.engine.interface import Engine
 
 
@@ -29,6 +29,7 @@ def create_engine(
     threads: int = 0,
     cache_dir: Path | None = None,
     workspace_mb: int = 0,
+    cache_mb: int = CACHE_MB,
 ) -> Engine:
     """Load a model file into an engine.
 
@@ -39,7 +40,7 @@ def create_engine(
         backend's choice.
     workspace_mb: memory in MiB that an engine of tensorrt may work in, 0 for its choice.
     cache_dir: folder for compiled engines (`mafs_ros.engine.cache`), None to keep nothing; one
-        that cannot be written is a warning on the log.
+        that cannot be used is a warning on the log. cache_mb: what it may hold, 0 for anything.
 
     Raises BackendError, and WeightsError for the model file.
     """
@@ -58,13 +59,18 @@ def create_engine(
     if name == "openvino":
         from mafs_ros.engine.openvino.engine import OpenVinoEngine
 
-        return OpenVinoEngine(Path(weights), threads, cache_dir, precision)
+        return OpenVinoEngine(Path(weights), threads, cache_dir, precision, cache_mb)
     if name == "tensorrt":
         from mafs_ros.engine.tensorrt.engine import TensorRtEngine
 
-        engine = TensorRtEngine(Path(weights), cache_dir, precision, workspace_mb)
+        engine = TensorRtEngine(Path(weights), cache_dir, precision, workspace_mb, cache_mb)
         engine.stands_in = partial(
-            create_engine, "auto", weights, threads=threads, cache_dir=cache_dir
+            create_engine,
+            "auto",
+            weights,
+            threads=threads,
+            cache_dir=cache_dir,
+            cache_mb=cache_mb,
         )
         return engine
     from mafs_ros.engine.torch import TorchEngine

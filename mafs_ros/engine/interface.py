@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from mafs_ros.engine.inspection import Inspection
 from mafs_ros.model.weights import ModelInfo
 
 Image = NDArray[np.uint8]
@@ -79,6 +80,16 @@ class Engine(ABC):
     @abstractmethod
     def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
         """Run on checked images; shapes as in `__call__`."""
+
+    def inspect(self, height: int, width: int) -> Inspection:
+        """Compile for images of this size as `prepare` does, and look into what comes of it.
+
+        Raises ValueError from an engine that compiles nothing.
+        """
+        raise ValueError(
+            f"backend {self.name!r} runs the network as it is, there is nothing compiled to look "
+            "into: choose openvino or tensorrt"
+        )
 
     def close(self) -> None:  # noqa: B027 - nothing to free by default
         """Free what the engine holds, and end what another thread prepares, where that can be.

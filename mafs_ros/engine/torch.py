@@ -13,6 +13,7 @@ from mafs_ros.engine.cuda.device import gpu_computes
 from mafs_ros.engine.cuda.frame import GpuFrame
 from mafs_ros.engine.graph import DeployedGraph
 from mafs_ros.engine.interface import Engine, Image
+from mafs_ros.engine.recent import Recent
 from mafs_ros.model.weights import load_weights
 
 OUTPUTS = ("fused", "labels", "confidence")
@@ -50,7 +51,7 @@ class TorchEngine(Engine):
         graph = DeployedGraph(network, precision).to(device)
         self._graph = graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._confident = ConfidentGraph(graph, self.model_info.temperature)
-        self._frames: dict[tuple[int, ...], GpuFrame] = {}
+        self._frames: Recent[tuple[int, ...], GpuFrame] = Recent(KEPT_SIZES)
         self.description = f"PyTorch {torch.__version__} {precision} on {device}"
 
     def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
@@ -83,15 +84,17 @@ class TorchEngine(Engine):
         """By the frame of this size: as it is at the first call, recorded at the second."""
         outputs = OUTPUTS[: 3 if graph is self._confident else 2]
         key = (*rgb.shape[:3], len(outputs))
+
+        def make(key: tuple[int, ...]) -> GpuFrame:
+            frame = GpuFrame(rgb.shape[:3], outputs)
+            frame.launch = _launcher(graph, frame, outputs)
+            return frame
+
         with self._settings():
-            if (frame := self._frames.pop(key, None)) is None:
-                frame = GpuFrame(rgb.shape[:3], outputs)
-                frame.launch = _launcher(graph, frame, outputs)
-            elif not frame.recorded:
+            second = key in self._frames
+            frame = self._frames.get(key, make)
+            if second and not frame.recorded:
                 frame.record()
-            self._frames[key] = frame  # the last one was used last
-            if len(self._frames) > KEPT_SIZES:
-                self._frames.pop(next(iter(self._frames)))
             return frame(rgb, thermal)
 
     @contextlib.contextmanager

@@ -25,9 +25,9 @@ def build_perception(
 ) -> tuple[Perception, ClassTable]:
     """Perception as the node's parameters describe it, and the classes of its labels.
 
-    values: backend, precision, threads, workspace_mb, registration*, thermal_*. Raises OSError or
-    ValueError (BackendError, WeightsError, ...); files that cannot be read are found before the
-    engine loads.
+    values: backend, precision, threads, workspace_mb, cache_mb, registration*, thermal_*. Raises
+    OSError or ValueError (BackendError, WeightsError, ...); files that cannot be read are found
+    before the engine loads.
     """
     scaler, registration = scaler_from(values), registration_from(values)
     engine, table = engine_from(values, weights, cache_dir, say)
@@ -42,7 +42,7 @@ def engine_from(
 ) -> tuple[Engine, ClassTable]:
     """The engine that the parameters name, and the classes of its labels.
 
-    values: backend, precision, threads, workspace_mb.
+    values: backend, precision, threads, workspace_mb, cache_mb.
 
     Raises OSError or ValueError (BackendError, WeightsError, ...).
     """
@@ -56,6 +56,7 @@ def engine_from(
         precision=values["precision"],
         cache_dir=cache_dir,
         workspace_mb=values["workspace_mb"],
+        cache_mb=values["cache_mb"],
     )
     return engine, ClassTable.from_dict(engine.model_info.class_table)
 
@@ -120,7 +121,7 @@ def known_cameras(
 
 def cache_dir_of(values: dict[str, Any]) -> Path | None:
     """The folder for compiled engines that the parameters name, None for none."""
-    from mafs_ros.engine.cache import default_cache_dir
+    from mafs_ros.engine.cache_folder import default_cache_dir
 
     if values["cache_dir"] == "auto":
         return default_cache_dir()

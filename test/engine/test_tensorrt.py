@@ -12,12 +12,14 @@ import importlib.util
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from without_gpu import PROPERTIES
 
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine import BackendError, create_engine
@@ -225,7 +227,8 @@ def test_an_engine_is_kept_for_one_gpu_and_precision(
     save_weights(weights_file, build_model("mafs-lite", 9), ModelInfo("mafs-lite", {}, table))
     assert run("auto") == run("fp16") == (b"fp16 (1, 32, 64)", (1, 32, 64))
     assert run("fp32")[0].startswith(b"fp32") and built == ["fp16", "fp32"]
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "another")
+    other = SimpleNamespace(**{**vars(PROPERTIES), "multi_processor_count": 64})  # of one name
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: other)
     assert run("fp16")[0].startswith(b"fp16") and built == ["fp16", "fp32", "fp16"]
 
 

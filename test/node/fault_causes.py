@@ -23,7 +23,7 @@ from sensor_msgs.msg import CameraInfo
 
 from mafs_ros.base.faults import Fault
 from mafs_ros.base.resources import default_weights
-from mafs_ros.engine import cache, checks, create_engine, while_compiling
+from mafs_ros.engine import cache_folder, checks, create_engine, while_compiling
 from mafs_ros.engine.interface import GpuLostError
 from mafs_ros.node import __main__ as program
 from mafs_ros.node import bond
@@ -247,7 +247,7 @@ def depth_shape(node: MafsNode, make: Make) -> None:
 
 
 def engine_cache(node: MafsNode, make: Make) -> None:
-    assert cache.usable(Path("/dev/null/engines")) is None
+    assert cache_folder.usable(Path("/dev/null/engines")) is None
 
 
 def engine_size(node: MafsNode, make: Make) -> None:

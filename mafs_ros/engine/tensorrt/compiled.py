@@ -5,8 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from mafs_ros.engine.cuda.device import telling_loss
 from mafs_ros.engine.cuda.frame import GpuFrame
+from mafs_ros.engine.inspection import Inspection
 from mafs_ros.engine.interface import Image
+from mafs_ros.engine.tensorrt.inspect import inspect
 from mafs_ros.engine.tensorrt.library import tensorrt
 from mafs_ros.engine.tensorrt.messages import LOGGER
 
@@ -60,10 +63,22 @@ class CompiledGraph:
 
         frame.launch = launch
         frame.record()
+        self._engine, self._context = engine, context
 
     def __call__(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
         fused, labels = self._frame(rgb, thermal)
         return fused, labels
+
+    def inspect(self, precision: str) -> Inspection:
+        """What is inside, and how long each layer takes; precision: what it was built in."""
+        frame = self._frame
+
+        def run() -> None:
+            with telling_loss():
+                frame.launch()
+                frame.stream.synchronize()
+
+        return inspect(self._engine, self._context, run, precision)
 
 
 def _names_of_ends(engine: Any, shape: tuple[int, ...]) -> dict[str, str]:

@@ -13,14 +13,17 @@ from typing import Any
 
 import torch
 
+from mafs_ros.base.backend_names import CACHE_MB
 from mafs_ros.base.errors import one_line
 from mafs_ros.base.faults import Fault
 from mafs_ros.engine.attempts import Attempts
 from mafs_ros.engine.building import Builder
 from mafs_ros.engine.cache import fetch, graph_facts, holds
 from mafs_ros.engine.cuda.device import raise_if_lost
+from mafs_ros.engine.inspection import Inspection
 from mafs_ros.engine.interface import Engine, Image
 from mafs_ros.engine.job import PLAN, Job
+from mafs_ros.engine.recent import Recent
 from mafs_ros.engine.tensorrt.compiled import CompiledGraph, read_plan
 from mafs_ros.engine.tensorrt.library import machine_facts, tensorrt
 from mafs_ros.engine.tensorrt.self_check import SelfCheck
@@ -51,6 +54,7 @@ class TensorRtEngine(Engine):
         cache_dir: Path | None = None,
         precision: str = "auto",
         workspace_mb: int = 0,
+        cache_mb: int = CACHE_MB,
     ) -> None:
         if not torch.cuda.is_available():
             raise RuntimeError(
@@ -58,10 +62,10 @@ class TensorRtEngine(Engine):
                 "install the PyTorch for your JetPack or CUDA, or choose another backend"
             )
         self.model_info = read_info(weights)
-        self._weights, self._cache_dir = weights, cache_dir
+        self._weights, self._cache_dir, self._cache_mb = weights, cache_dir, cache_mb
         self._precision = "fp16" if precision == "auto" else precision
         self._workspace_mb = workspace_mb
-        self._compiled: dict[tuple[int, ...], CompiledGraph] = {}
+        self._compiled: Recent[tuple[int, ...], CompiledGraph] = Recent(KEPT_SIZES)
         self._checks: dict[tuple[int, ...], SelfCheck] = {}
         self._attempts, self._builder = Attempts(), Builder()
         self._gpu = torch.cuda.get_device_name()
@@ -73,12 +77,10 @@ class TensorRtEngine(Engine):
         return "; ".join([words, *(f"{_size(shape)}: {check}" for shape, check in checks)])
 
     def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
-        shape = rgb.shape[:3]
-        compiled = self._compiled.pop(shape, None) or self._try(shape)
-        self._compiled[shape] = compiled  # the last one was used last
-        if len(self._compiled) > KEPT_SIZES:
-            self._compiled.pop(next(iter(self._compiled)))
-        return compiled(rgb, thermal)
+        return self._compiled.get(rgb.shape[:3], self._try)(rgb, thermal)
+
+    def inspect(self, height: int, width: int) -> Inspection:
+        return self._compiled.get((1, height, width), self._try).inspect(self._precision)
 
     def is_kept(self, height: int, width: int) -> bool:
         return self._cache_dir is not None and holds(
@@ -113,7 +115,7 @@ class TensorRtEngine(Engine):
             check = SelfCheck.read(folder)
             return check, read_plan((folder / PLAN).read_bytes()) if check.passed else None
 
-        check, plan = fetch(self._cache_dir, self._facts(shape), build, load)
+        check, plan = fetch(self._cache_dir, self._facts(shape), build, load, self._cache_mb)
         self._checks = {**self._checks, shape: check}
         if not check.passed:
             log.error(

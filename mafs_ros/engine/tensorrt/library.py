@@ -6,6 +6,8 @@ import importlib.util
 
 import torch
 
+from mafs_ros.engine.gpu import gpu_facts
+
 if importlib.util.find_spec("torch_tensorrt") is not None:
     import torch_tensorrt  # noqa: F401 - it may put TensorRT-RTX in the place of TensorRT
 
@@ -15,10 +17,9 @@ __all__ = ["machine_facts", "tensorrt"]
 
 
 def machine_facts() -> dict[str, str]:
-    """Return what an engine is tied to besides the graph: the GPU and the versions."""
-    major, minor = torch.cuda.get_device_capability()
+    """Return what an engine is tied to besides the graph: GPU, driver and versions."""
     return {
-        "gpu": f"{torch.cuda.get_device_name()} ({major}.{minor})",
+        **gpu_facts(),
         "tensorrt": tensorrt.__version__,
         "torch": torch.__version__,
     }
