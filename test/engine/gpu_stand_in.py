@@ -40,6 +40,7 @@ def install() -> None:
     import torch
 
     UNTIL_THE_END.enter_context(tensorrt_stub.installed())
+    tensorrt_stub.Engine.compute = once(tensorrt_stub.Engine.compute)
     torch.export.export = lambda graph, images: None
     bridge = ModuleType("torch_tensorrt")
     dynamo = ModuleType("torch_tensorrt.dynamo")
@@ -62,3 +63,16 @@ def build(program: Any, *, arg_inputs: Any, **settings: Any) -> bytes:
 
     told = {"shape": list(arg_inputs[1].shape), "weights": str(default_weights())}
     return json.dumps({**told, "rest": "x" * 1000}).encode()
+
+
+def once(compute: Any) -> Any:
+    """Computes what an engine makes of two images once, since the same ones come again."""
+
+    def kept(engine: Any, *images: Any) -> Any:
+        results = engine.__dict__.setdefault("results", {})
+        key = b"".join(image.numpy().tobytes() for image in images)
+        if key not in results:
+            results[key] = compute(engine, *images)
+        return results[key]
+
+    return kept
