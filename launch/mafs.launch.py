@@ -67,9 +67,10 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument(
                 "respawn",
-                default_value="false",
+                default_value="true",
                 choices=BOOLEANS,
-                description=f"Start the node again {RESPAWN_DELAY_S:g} s after it has ended.",
+                description=f"Start the node again {RESPAWN_DELAY_S:g} s after it has ended: it "
+                "ends where the GPU is lost to its process (exit code 75).",
             ),
             DeclareLaunchArgument(
                 "rviz",

@@ -40,6 +40,13 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "rate_hz", default_value="10.0", description="Rate of both simulated cameras."
             ),
+            # Before mafs.launch.py, which has another default.
+            DeclareLaunchArgument(
+                "respawn",
+                default_value="false",
+                choices=["true", "false", "True", "False"],
+                description="Start the node again after it has ended, instead of ending too.",
+            ),
             # First, for the Fast DDS profile that it sets.
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(str(Path(__file__).with_name("mafs.launch.py")))

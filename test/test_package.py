@@ -230,7 +230,7 @@ def test_pip_puts_everything_where_ros_looks(installed):
         assert [path.read_bytes() for path in installed.rglob(template)] == [
             (ROOT / template).read_bytes()
         ]
-    for path in (ROOT / "scripts").iterdir():
+    for path in (ROOT / "scripts").glob("mafs*"):  # the others are for a checkout
         assert os.access(installed / "lib/mafs_ros" / path.name, os.X_OK)
 
 

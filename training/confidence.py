@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from mafs_ros.base.backend_names import ALL_PRECISIONS, BACKENDS
 from mafs_ros.engine import Engine, create_engine
-from mafs_ros.engine.cache import default_cache_dir
+from mafs_ros.engine.cache_folder import default_cache_dir
 from mafs_ros.engine.checks import keep_checks
 from mafs_ros.evaluation.metrics import CalibrationError
 from mafs_ros.model.mafs import Mafs

@@ -1,4 +1,4 @@
-"""Names of the backends and of the precisions each one has; imports no library, for everybody."""
+"""Names of the backends and their precisions, and a default; imports no library, for everybody."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ BACKENDS = ("openvino", "tensorrt", "torch")
 PRECISIONS = {
     "openvino": ("fp32", "bf16", "fp16", "int8"),
     "tensorrt": ("fp32", "fp16"),
-    "torch": ("fp32",),
+    "torch": ("fp32", "fp16"),
 }
 ALL_PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+CACHE_MB = 4096  # what the folder of compiled engines may hold

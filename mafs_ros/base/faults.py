@@ -228,7 +228,7 @@ class Fault(Enum):
         WARN,
         "`cache_dir` cannot be used, or an engine in it is damaged.",
         "Compiles the engine, which takes longer.",
-        "Make the folder writable; nothing, where it says that it rebuilds.",
+        "What the line says; nothing, where it says that it rebuilds.",
     )
     ENGINE_SIZE = Advice(
         WARN,
@@ -253,6 +253,39 @@ class Fault(Enum):
         "TensorRT: the engine cannot be captured as a CUDA graph.",
         "Runs it without; each frame takes longer.",
         "Report the line.",
+    )
+    ENGINE_BUILDING = Advice(
+        WARN,
+        "The engine for the size of the images is being built, which takes minutes with TensorRT.",
+        "Another engine perceives them meanwhile, or they are resized.",
+        "Wait; `image_height` and `image_width`, or `mafs engine build` before the drive.",
+    )
+    ENGINE_BUILD = Advice(
+        WARN,
+        "An engine cannot be built or loaded: memory is short, TensorRT refuses, a time limit.",
+        "Another engine goes on in its place; it is tried again after a minute, then after twice "
+        "that, up to an hour.",
+        "As the line says; memory: `workspace_mb`, a smaller image, fewer programs beside it.",
+    )
+    ENGINE_UNEQUAL = Advice(
+        ERROR,
+        "An engine was built and computes something else than the network: its check against "
+        "fp32 failed.",
+        "Does not use it; another engine goes on in its place.",
+        "Report the line with the versions of GPU, driver and TensorRT; `precision: fp32`.",
+    )
+    GPU_UNUSABLE = Advice(
+        WARN,
+        "There is a GPU, and PyTorch cannot compute on it: driver, CUDA and PyTorch do not fit "
+        "each other, or its memory is taken.",
+        "Takes the CPU.",
+        "Install the PyTorch for this GPU and driver.",
+    )
+    GPU_LOST = Advice(
+        ERROR,
+        "After an error of CUDA no call of it works any more in this process.",
+        "Ends with exit code 75; the launch file starts it again (`respawn`).",
+        "Nothing if it is rare; otherwise look at `dmesg` for Xid lines, power and heat.",
     )
 
     @property

@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     folders = prepare_outputs(args.out, pairs)
 
     from mafs_ros.base.resources import default_weights
-    from mafs_ros.engine.cache import default_cache_dir
+    from mafs_ros.engine.cache_folder import default_cache_dir
     from mafs_ros.perception.build import build_perception
 
     weights = args.weights or default_weights()

@@ -8,11 +8,13 @@ import importlib.util
 import json
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mafs_ros import __version__
 from mafs_ros.base.machine import cpu_name, libraries
+from mafs_ros.base.nvidia import ask, has_nvidia
 
 if TYPE_CHECKING:
     from mafs_ros.model.weights import ModelInfo
@@ -23,6 +25,12 @@ examples:
   mafs info --weights my_model.safetensors
 
 Put its output into a bug report."""
+ASK_BACKENDS = """
+import json
+from mafs_ros.engine import available_backends
+print(json.dumps(available_backends()))
+"""
+ASK_BACKENDS_S = 60.0  # it may load torch, on a slow board
 ROS_PACKAGES = (
     "rclpy",
     "sensor_msgs",
@@ -39,10 +47,10 @@ def add_parser(commands) -> None:
     """Add `mafs info` to the sub-commands of `mafs`."""
     parser = commands.add_parser(
         "info",
-        help="print versions, engines, ROS, weights and their provenance",
+        help="print versions, GPU, engines, ROS, weights and their provenance",
         epilog=EXAMPLE,
-        description="Print versions, the engines and ROS packages found, and the weights with "
-        "their provenance.",
+        description="Print versions, the GPU, the engines and ROS packages found, and the weights "
+        "with their provenance.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -56,9 +64,13 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print all sections, the weights last; raises OSError or ValueError where they are unfit."""
+    from mafs_ros.engine.gpu import gpu_rows
+
     print_section("mafs_ros", {"version": __version__, "from": str(Path(__file__).parents[1])})
     print_section("machine", machine())
-    print_section("libraries", libraries())
+    gpu = gpu_rows()
+    print_section("gpu", gpu)
+    print_section("libraries", {name: v for name, v in libraries().items() if name not in gpu})
     print_section("engines", engines())
     print_section("ros", ros())
     from mafs_ros.base.resources import default_weights
@@ -85,9 +97,13 @@ def machine() -> dict[str, str]:
 
 
 def engines() -> dict[str, str]:
+    """What there is; where a driver may hang whoever asks it, another process does."""
     from mafs_ros.engine import available_backends
 
-    return available_backends()
+    if not has_nvidia():
+        return available_backends()
+    said = ask([sys.executable, "-c", ASK_BACKENDS], ASK_BACKENDS_S)
+    return json.loads(said) if said else {"no answer": "whoever asks the driver ends or hangs"}
 
 
 def ros() -> dict[str, str]:

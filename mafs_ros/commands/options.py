@@ -33,6 +33,13 @@ def image_size(text: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
+def positive(text: str) -> int:
+    """Parse a whole number above 0; raises argparse.ArgumentTypeError."""
+    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {text!r}")
+    return int(text)
+
+
 def add_size_option(parser: argparse.ArgumentParser) -> None:
     """Add --size, the image size as cameras give it."""
     parser.add_argument(

@@ -6,7 +6,8 @@ A backend needs one function of this file:
     compiled = fetch(cache_dir, facts, build, load)
 
 `facts` name all that the engine depends on. `build(folder)` writes any files into an empty folder,
-`load(folder)` makes of them what `fetch` returns; an exception in `load` means a damaged entry.
+`load(folder)` makes of them what `fetch` returns; an exception in `load` means a damaged entry,
+unless it is a MemoryError.
 An entry is a folder NAME with those files and `entry.json`: the facts, size and SHA-256 of every
 file, and what the build took. NAME ends in a digest of the facts, so that engines for other
 machines, versions and weights stand beside each other.
@@ -15,31 +16,36 @@ machines, versions and weights stand beside each other.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
-import os
 import shutil
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mafs_ros.base.backend_names import CACHE_MB
 from mafs_ros.base.errors import one_line
 from mafs_ros.base.faults import Fault
+from mafs_ros.engine.cache_folder import (
+    ENTRY,
+    CannotKeepError,
+    distrust,
+    locked,
+    mark_used,
+    prune,
+)
 from mafs_ros.engine.fingerprint import code_hash, file_hash
+from mafs_ros.engine.progress import progress
 
 log = logging.getLogger(__name__)
 Loaded = TypeVar("Loaded")
 
-ENTRY = "entry.json"
 FORMAT = 1
-PROGRESS_S = 5.0  # between two lines on the log while something is built or waited for
 
 
 @dataclass(frozen=True)
@@ -51,34 +57,6 @@ class Entry:
     size_bytes: int
     built: str
     build_s: float
-
-
-def default_cache_dir() -> Path:
-    """Return $XDG_CACHE_HOME/mafs_ros, or ~/.cache/mafs_ros (XDG Base Directory 0.8)."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification has relative paths ignored.
-    return (Path(given) if os.path.isabs(given) else Path.home() / ".cache") / "mafs_ros"
-
-
-def usable(cache_dir: Path | None) -> Path | None:
-    """Return the folder, made if it is not there; None, with a warning, if it cannot be written.
-
-    Writes a file to find out: permission bits say nothing of root and read-only file systems.
-    """
-    if cache_dir is None:
-        return None
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=cache_dir):
-            return cache_dir
-    except OSError as error:
-        log.warning(
-            "cache_dir %s cannot be used (%s): the engine is compiled at every start",
-            cache_dir,
-            one_line(error),
-            extra=Fault.ENGINE_CACHE.extra,
-        )
-        return None
 
 
 def graph_facts(
@@ -103,23 +81,28 @@ def fetch(
     facts: dict[str, str],
     build: Callable[[Path], None],
     load: Callable[[Path], Loaded],
+    cache_mb: int = CACHE_MB,
 ) -> Loaded:
     """Load the engine that has these facts; build it first if there is none, or a damaged one.
 
-    cache_dir: see `usable`; None builds in a temporary folder that is gone afterwards. Says on
-    the log why something is built, and every few seconds that it still is. Of two processes one
-    builds and the other waits for it. Whatever `build` raises is raised.
+    cache_dir: see `cache_folder.usable`; None builds in a temporary folder that is gone after.
+    cache_mb: what the folder may hold after a build, see `cache_folder.prune`. Says on the log
+    why something is built, and every few seconds that it still is. Of two processes one builds
+    and the other waits for it. Whatever `build` raises is raised.
     """
     name = entry_name(facts)
     if cache_dir is not None:
         try:
-            with _locked(cache_dir, name):
+            with locked(cache_dir, name):
                 folder = _kept(cache_dir, facts, load)
                 if not isinstance(folder, Path):
                     return folder.loaded
                 _replace(folder, facts, build)
-                return load(folder)
-        except _CannotKeepError as error:
+                mark_used(folder)
+                loaded = load(folder)
+            prune(cache_dir, cache_mb)
+            return loaded
+        except CannotKeepError as error:
             log.warning(
                 "the engine is not kept in %s: %s",
                 cache_dir,
@@ -153,7 +136,7 @@ def entries(cache_dir: Path) -> list[Entry]:
 
 def remove(entry: Entry) -> None:
     """Remove an entry; raises OSError, also while a process builds or loads it."""
-    with _locked(entry.path.parent, entry.path.name, wait=False):
+    with locked(entry.path.parent, entry.path.name, wait=False):
         shutil.rmtree(entry.path)
 
 
@@ -161,31 +144,6 @@ def entry_name(facts: dict[str, str]) -> str:
     """Return the name of the entry with these facts."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return "-".join([facts["backend"], facts["precision"], facts["size"], digest])
-
-
-@contextlib.contextmanager
-def progress(what: str) -> Iterator[None]:
-    """Say on the log that something starts, every few seconds that it goes on, and its end."""
-    start = time.monotonic()
-    done = threading.Event()
-
-    def tell() -> None:
-        while not done.wait(PROGRESS_S):
-            log.info("%s: %.0f s", what, time.monotonic() - start)
-
-    log.info("%s ...", what)
-    teller = threading.Thread(target=tell, name="mafs progress", daemon=True)
-    teller.start()
-    try:
-        yield
-        log.info("%s: done in %.1f s", what, time.monotonic() - start)
-    finally:
-        done.set()
-        teller.join()
-
-
-class _CannotKeepError(OSError):
-    """The folder does not take an entry."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +165,10 @@ def _kept(
     reason = _flaw(folder, facts)
     if not reason:
         try:
+            mark_used(folder)
             return _Loaded(load(folder))
+        except MemoryError:  # says nothing of the entry
+            raise
         except Exception as error:  # what a library makes of damaged bytes is anybody's guess
             reason = f"it cannot be loaded ({one_line(error)})"
     log.warning("rebuilding %s: %s", folder, reason, extra=Fault.ENGINE_CACHE.extra)
@@ -217,6 +178,9 @@ def _kept(
 def _flaw(folder: Path, facts: dict[str, str]) -> str:
     """Return why an entry cannot be used, '' if it can."""
     try:
+        for path in (folder, *folder.iterdir()):
+            if reason := distrust(path):
+                return reason
         told = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
         if told["format"] != FORMAT:
             return f"its format is {told['format']}, this version writes {FORMAT}"
@@ -253,9 +217,9 @@ def _replace(folder: Path, facts: dict[str, str], build: Callable[[Path], None])
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-        partial.mkdir()
+        partial.mkdir(mode=0o700)
     except OSError as error:
-        raise _CannotKeepError(one_line(error)) from error
+        raise CannotKeepError(one_line(error)) from error
     try:
         start = time.monotonic()
         with progress(f"building {folder.name}"):
@@ -272,29 +236,11 @@ def _replace(folder: Path, facts: dict[str, str], build: Callable[[Path], None])
             "build_s": round(time.monotonic() - start, 1),
         }
         (partial / ENTRY).write_text(json.dumps(told, indent=1), encoding="utf-8")
+        for path in partial.iterdir():  # whatever the umask is, so that `distrust` has no reason
+            path.chmod(0o644)
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)
     except OSError as error:
-        raise _CannotKeepError(one_line(error)) from error
+        raise CannotKeepError(one_line(error)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(cache_dir: Path, name: str, *, wait: bool = True) -> Iterator[None]:
-    """Hold an entry for this process; a lock ends with its process, however that ends."""
-    with contextlib.ExitStack() as stack:
-        try:
-            lock = stack.enter_context(open(cache_dir / f".{name}.lock", "w", encoding="ascii"))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not wait:
-                    raise
-                with progress(f"waiting for another process that builds or loads {name}"):
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-        except BlockingIOError as error:
-            raise BlockingIOError(f"{name} is being built or loaded by a process") from error
-        except OSError as error:
-            raise _CannotKeepError(one_line(error)) from error
-        yield

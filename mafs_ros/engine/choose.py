@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from functools import partial
 from pathlib import Path
 
-from mafs_ros.base.backend_names import BACKENDS, PRECISIONS
-from mafs_ros.engine.cache import usable
+from mafs_ros.base.backend_names import BACKENDS, CACHE_MB, PRECISIONS
+from mafs_ros.engine.cache_folder import usable
 from mafs_ros.engine.interface import Engine
 
 
@@ -27,15 +28,19 @@ def create_engine(
     precision: str = "auto",
     threads: int = 0,
     cache_dir: Path | None = None,
+    workspace_mb: int = 0,
+    cache_mb: int = CACHE_MB,
 ) -> Engine:
     """Load a model file into an engine.
 
-    backend: one of `BACKENDS`, or 'auto': the GPU through torch where there is one, else openvino
-        where it is installed, else torch. Not tensorrt, which may build for minutes and has not
-        run on a GPU yet: it has to be asked for. precision: one of `PRECISIONS[backend]`, or
-        'auto' for the engine's choice. threads: CPU threads, 0 for the backend's choice.
+    backend: one of `BACKENDS`, or 'auto': the GPU through torch where there is one that computes,
+        else openvino where it is installed, else torch. Not tensorrt, which may build for minutes
+        and has not run on a GPU yet: it has to be asked for. precision: one of
+        `PRECISIONS[backend]`, or 'auto' for the engine's choice. threads: CPU threads, 0 for the
+        backend's choice.
+    workspace_mb: memory in MiB that an engine of tensorrt may work in, 0 for its choice.
     cache_dir: folder for compiled engines (`mafs_ros.engine.cache`), None to keep nothing; one
-        that cannot be written is a warning on the log.
+        that cannot be used is a warning on the log. cache_mb: what it may hold, 0 for anything.
 
     Raises BackendError, and WeightsError for the model file.
     """
@@ -54,19 +59,31 @@ def create_engine(
     if name == "openvino":
         from mafs_ros.engine.openvino.engine import OpenVinoEngine
 
-        return OpenVinoEngine(Path(weights), threads, cache_dir, precision)
+        return OpenVinoEngine(Path(weights), threads, cache_dir, precision, cache_mb)
     if name == "tensorrt":
-        from mafs_ros.engine.tensorrt import TensorRtEngine
+        from mafs_ros.engine.tensorrt.engine import TensorRtEngine
 
-        return TensorRtEngine(Path(weights), cache_dir, precision)
+        engine = TensorRtEngine(Path(weights), cache_dir, precision, workspace_mb, cache_mb)
+        engine.stands_in = partial(
+            create_engine,
+            "auto",
+            weights,
+            threads=threads,
+            cache_dir=cache_dir,
+            cache_mb=cache_mb,
+        )
+        return engine
     from mafs_ros.engine.torch import TorchEngine
 
-    return TorchEngine(Path(weights), threads)
+    return TorchEngine(Path(weights), threads, precision)
 
 
 def _choose() -> str:
-    if importlib.util.find_spec("torch") is not None and _cuda():
-        return "torch"
+    if importlib.util.find_spec("torch") is not None:
+        from mafs_ros.engine.cuda.device import gpu_computes
+
+        if gpu_computes():
+            return "torch"
     for name in ("openvino", "torch"):
         if not _version(name).startswith("not available"):
             return name

@@ -6,23 +6,27 @@ import torch
 from torch import Tensor
 
 from mafs_ros.engine.graph import DeployedGraph, fused_image
-from mafs_ros.model.mafs import Mafs
 
 
 class ConfidentGraph(DeployedGraph):
-    """The deployed graph in fp32 with a third output: confidence uint8 [B, H, W].
+    """The deployed graph with a third output: confidence uint8 [B, H, W].
 
     255 times the largest softmax of a pixel's logits, divided by `temperature` (Guo et al., On
-    Calibration of Modern Neural Networks, ICML 2017). The network is shared, not copied.
+    Calibration of Modern Neural Networks, ICML 2017). The network is that of the graph given, in
+    its precision; what makes confidence of logits is fp32.
     """
 
-    def __init__(self, network: Mafs, temperature: float) -> None:
-        super().__init__(network)
+    def __init__(self, graph: DeployedGraph, temperature: float) -> None:
+        super().__init__(graph.network)
+        self.dtype = graph.dtype
         self.temperature = temperature
 
     def forward(self, rgb: Tensor, thermal: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
         visible = rgb.to(torch.float32).permute(0, 3, 1, 2)
-        output = self.network(visible / 255, (thermal.to(torch.float32) / 255)[:, None])
-        labels = output.logits.argmax(1).to(torch.uint8)
-        sure = (output.logits / self.temperature).softmax(1).amax(1)
-        return fused_image(visible, output.fused), labels, (255 * sure).round().to(torch.uint8)
+        heat = (thermal.to(torch.float32) / 255)[:, None]
+        output = self.network((visible / 255).to(self.dtype), heat.to(self.dtype))
+        logits = output.logits.float()
+        labels = logits.argmax(1).to(torch.uint8)
+        sure = (logits / self.temperature).softmax(1).amax(1)
+        fused = fused_image(visible, output.fused.float())
+        return fused, labels, (255 * sure).round().to(torch.uint8)

@@ -23,7 +23,7 @@ CONVERSION = {
         "openvino/gates.py",
         "openvino/planes.py",
     ),
-    "tensorrt": ("tensorrt.py",),
+    "tensorrt": ("tensorrt/self_check.py", "tensorrt/torch_build.py"),
 }
 # Read and write model files, whose contents have a hash of their own; decide no graph.
 FILES_ALONE = {"weights.py", "official.py"}

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mafs_ros.engine.inspection import Inspection
 from mafs_ros.model.weights import ModelInfo
 
 Image = NDArray[np.uint8]
+
+
+class GpuLostError(RuntimeError):
+    """No call of CUDA works any more in this process: another one has to take its place."""
 
 
 class Engine(ABC):
@@ -18,6 +24,7 @@ class Engine(ABC):
     name: backend name. description: one line for people. model_info: what the weights are.
     soon_ready: sizes (height, width) that it takes a second or two to prepare for.
     gives_confidence: whether it has `with_confidence`.
+    stands_in: makes an engine that serves any size at once; for one that prepares for minutes.
     One thread at a time may call an engine; another may `prepare` it for another size meanwhile.
     """
 
@@ -26,6 +33,7 @@ class Engine(ABC):
     model_info: ModelInfo
     soon_ready: tuple[tuple[int, int], ...] = ()
     gives_confidence = False
+    stands_in: Callable[[], Engine] | None = None
 
     def __call__(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
         """Fuse and segment.
@@ -73,8 +81,21 @@ class Engine(ABC):
     def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
         """Run on checked images; shapes as in `__call__`."""
 
+    def inspect(self, height: int, width: int) -> Inspection:
+        """Compile for images of this size as `prepare` does, and look into what comes of it.
+
+        Raises ValueError from an engine that compiles nothing.
+        """
+        raise ValueError(
+            f"backend {self.name!r} runs the network as it is, there is nothing compiled to look "
+            "into: choose openvino or tensorrt"
+        )
+
     def close(self) -> None:  # noqa: B027 - nothing to free by default
-        """Free what the engine holds; it cannot be called afterwards."""
+        """Free what the engine holds, and end what another thread prepares, where that can be.
+
+        It cannot be called afterwards.
+        """
 
 
 def check_images(rgb: Image, thermal: Image) -> None:

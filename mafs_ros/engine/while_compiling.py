@@ -11,11 +11,14 @@ import numpy as np
 
 from mafs_ros.base.errors import one_line
 from mafs_ros.base.faults import Fault
-from mafs_ros.engine.interface import Engine, Image
+from mafs_ros.engine.attempts import Attempts
+from mafs_ros.engine.interface import Engine, GpuLostError, Image
 
 log = logging.getLogger(__name__)
 COMPILER = "mafs compiler"  # name of the thread
 FIRST_WAIT_S = 2.0  # for the first size of all: enough where it is in the cache
+LAST_WAIT_S = 1.0  # at the end, for a compilation that was told to stop
+PATIENCE_S = 2.0  # until it is worth a warning that something is prepared
 Size = tuple[int, int]  # height, width
 
 
@@ -26,19 +29,37 @@ class WhileCompiling(Engine):
     back, while a thread compiles. The first size of all has none before: where it is not in the
     cache, or not ready in FIRST_WAIT_S, a size that is soon ready stands in. Batches of one.
 
+    For an engine that prepares for minutes and has an engine that `stands_in`, that one perceives
+    a new size as it is. What fails is tried again after a pause (`Attempts`).
+
     Confidence is None until its form of the graph is compiled for the size, after the size itself.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.name, self.description = engine.name, engine.description
+        self.name = engine.name
         self.model_info, self.gives_confidence = engine.model_info, engine.gives_confidence
         self._ready: frozenset[Size] = frozenset()
         self._confident: frozenset[Size] = frozenset()
         self._last: Size | None = None  # of the pair before
-        self._failed: set[tuple[Size, bool]] = set()  # and whether with confidence
+        self._attempts = Attempts()  # at sizes, and whether with confidence
         self._compiler: threading.Thread | None = None
+        self._stand_in: WhileCompiling | None = None
+        self._preparing: tuple[Size, float] | None = None  # since when, monotonic
+        self._lost: GpuLostError | None = None
         self._lock = threading.Lock()
+
+    @property
+    def description(self) -> str:  # type: ignore[override]
+        words, stand_in = self._engine.description, self._stand_in
+        return words if stand_in is None else f"{words}; meanwhile {stand_in.description}"
+
+    def preparing(self, now: float) -> str:
+        """What is prepared since more than PATIENCE_S, in words; now: monotonic seconds."""
+        (height, width), start = self._preparing or ((0, 0), now)
+        if now - start < PATIENCE_S:
+            return ""
+        return f"building the engine for {width}x{height}, {now - start:.0f} s"
 
     def prepare(self, height: int, width: int) -> None:
         """Compile and warm up for a size, once; says so on the log."""
@@ -46,7 +67,11 @@ class WhileCompiling(Engine):
             return
         log.info("preparing the engine for %dx%d images ...", width, height)
         start = time.monotonic()
-        self._engine.prepare(height, width)
+        self._preparing = (height, width), start
+        try:
+            self._engine.prepare(height, width)
+        finally:
+            self._preparing = None
         with self._lock:
             self._ready |= {(height, width)}
         seconds = time.monotonic() - start
@@ -66,11 +91,17 @@ class WhileCompiling(Engine):
 
     def run(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
         size = rgb.shape[1], rgb.shape[2]
+        if self._lost is not None:
+            raise self._lost
         if not self._ready:
             self._prepare_first(size)
         if size in self._ready:
             self._last = size
+            self._drop_stand_in()
             return self._engine(rgb, thermal)
+        if self._engine.stands_in is not None:
+            self._compile(size)
+            return self._standing_in(rgb, thermal)
         other = self._last or next(iter(self._ready))
         if self._compile(size):
             say_resized(size, other)
@@ -88,24 +119,57 @@ class WhileCompiling(Engine):
 
     def close(self) -> None:
         self._engine.close()
+        if self._compiler is not None:
+            self._compiler.join(LAST_WAIT_S)  # where it can be told to end, to remove what it left
+        stand_in, self._stand_in = self._stand_in, None
+        if stand_in is not None:
+            stand_in.close()
+
+    def _standing_in(self, rgb: Image, thermal: Image) -> tuple[Image, Image]:
+        """What the other engine makes of them; it is made where there is none."""
+        if self._stand_in is None:
+            assert self._engine.stands_in is not None
+            if (failure := self._attempts.failure("stand-in")) is not None:
+                raise failure
+            try:
+                self._stand_in = WhileCompiling(self._engine.stands_in())
+            except Exception as error:
+                self._attempts.fail("stand-in", error)
+                raise
+            log.info("until the engine is ready: %s", self._stand_in.description)
+        return self._stand_in(rgb, thermal)
+
+    def _drop_stand_in(self) -> None:
+        """Free the other engine's memory, unless images of a size still need it."""
+        stand_in, busy = self._stand_in, self._compiler is not None and self._compiler.is_alive()
+        if stand_in is not None and not busy and not self._attempts:
+            self._stand_in = None
+            stand_in.close()
 
     def _prepare_first(self, size: Size) -> None:
         """Prepare for the first size of all or, if that takes long, for one that is soon ready."""
         stands_in = next(iter(self._engine.soon_ready), size)
-        if stands_in != size and self._engine.is_kept(*size) and self._compile(size):
+        another = stands_in != size or self._engine.stands_in is not None
+        if another and self._engine.is_kept(*size) and self._compile(size):
             assert self._compiler is not None
             self._compiler.join(FIRST_WAIT_S)
-        if self._ready:
+        if self._ready or self._engine.stands_in is not None:
             return
+        if (failure := self._attempts.failure((stands_in, False))) is not None:
+            raise failure
         # A conversion beside it would take its time: Python runs one thread at once.
-        self.prepare(*stands_in)
-        if self._compiler is not None and (size, False) not in self._failed:
+        try:
+            self.prepare(*stands_in)
+        except Exception as error:
+            self._attempts.fail((stands_in, False), error)
+            raise
+        if self._compiler is not None and self._attempts.failure((size, False)) is None:
             say_resized(size, stands_in)
 
     def _compile(self, size: Size, confidence: bool = False) -> bool:
-        """Start to compile for a size, unless that goes on already for one, or has failed."""
+        """Start to compile for a size, unless that goes on already for one, or has just failed."""
         busy = self._compiler is not None and self._compiler.is_alive()
-        if busy or (size, confidence) in self._failed:
+        if busy or self._attempts.failure((size, confidence)) is not None:
             return False
         self._compiler = threading.Thread(
             target=self._prepare, args=(size, confidence), name=COMPILER, daemon=True
@@ -116,15 +180,23 @@ class WhileCompiling(Engine):
     def _prepare(self, size: Size, confidence: bool) -> None:
         try:
             (self.prepare_confidence if confidence else self.prepare)(*size)
+            self._attempts.succeed((size, confidence))
+        except GpuLostError as error:
+            self._lost = error
         except Exception as error:
-            self._failed.add((size, confidence))
+            self._attempts.fail((size, confidence), error)
+            another = self._engine.stands_in is not None
             log.warning(
                 "the engine cannot be prepared for %dx%d images, which %s: %s",
                 size[1],
                 size[0],
-                "come without confidence" if confidence else "stay resized",
+                "come without confidence"
+                if confidence
+                else "another engine perceives"
+                if another
+                else "stay resized",
                 one_line(error),
-                extra=Fault.ENGINE_SIZE.extra,
+                extra=(Fault.ENGINE_BUILD if another else Fault.ENGINE_SIZE).extra,
             )
 
 

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
 
 import rclpy
@@ -15,6 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 from mafs_ros.base.errors import one_line
 from mafs_ros.base.faults import Fault
 from mafs_ros.base.memory import IMAGE_BUFFERS, keep_freed_memory
+from mafs_ros.engine.building import end_all_builds
 from mafs_ros.engine.while_compiling import COMPILER
 from mafs_ros.node.lifecycle import MafsNode
 from mafs_ros.node.worker import STARTER, WORKER
@@ -24,6 +26,8 @@ from mafs_ros.parameters.table import ParameterError
 SIGNAL_PERIOD_S = 0.2
 # How long the frame in progress may take at the end; `ros2 launch` loses patience after 5 s.
 GRACE_S = 2.0
+# As sysexits.h has it for what may succeed if it is tried again; the launch file goes by it.
+GPU_LOST_EXIT = os.EX_TEMPFAIL
 # Python's default of 5 ms lets the spinning thread keep a new pair from the worker.
 SWITCH_S = 0.00001
 
@@ -46,12 +50,15 @@ class RosLogHandler(logging.Handler):
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; returns the exit code (1: it could not start)."""
+    """Run the node until SIGINT or SIGTERM; returns the exit code.
+
+    1: it could not start. GPU_LOST_EXIT: the GPU is lost to this process.
+    """
     stop = threading.Event()
     # Not rclpy's own handlers: they shut the context down under the worker, and a second SIGINT
     # (a terminal and `ros2 launch` both send one) would raise in the middle of the clean-up.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: (stop.set(), end_all_builds()))
     keep_freed_memory(IMAGE_BUFFERS)
     try:
         code = run(sys.argv if args is None else args, stop)
@@ -60,8 +67,11 @@ def main(args: list[str] | None = None) -> int:
         reason = re.sub(", at /[^ ,]+", "", one_line(error))
         print(f"mafs_node: {Fault.START.code}: {reason}", file=sys.stderr)
         code = 1
-    if any(thread.name in (STARTER, WORKER, COMPILER) for thread in threading.enumerate()):
-        os._exit(code)  # an engine that compiles cannot be told to stop, and is not waited for
+    names = {thread.name for thread in threading.enumerate()}
+    if code == GPU_LOST_EXIT or names & {STARTER, WORKER, COMPILER}:
+        # An engine that compiles here cannot be told to stop, and is not waited for; what the
+        # libraries of a lost GPU clean up at the end hangs.
+        os._exit(code)
     return code
 
 
@@ -90,20 +100,24 @@ def live(node: MafsNode, stop: threading.Event) -> int:
     if node.get_parameter("autostart").value:
         starter = start_in_thread(node, stop)
         if starter.is_alive():
+            starter.join(GRACE_S)  # a build that was told to end removes what it left
             return 0
         if not node.active:
-            return 1
+            return GPU_LOST_EXIT if node.gpu_lost else 1
     else:
         node.get_logger().info("waiting for lifecycle transitions (autostart is false)")
     sys.setswitchinterval(SWITCH_S)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    while not stop.is_set():
+    while not stop.is_set() and not node.gpu_lost:
         try:
             executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
         except Exception as error:  # of one callback: the next may do better
             node.warnings.warn(Fault.CALLBACK, f"a callback failed: {one_line(error)}")
             node.get_logger().debug(traceback.format_exc())
+    if node.gpu_lost:
+        node.say_health()
+        return GPU_LOST_EXIT
     node.leave(GRACE_S)
     executor.shutdown()
     return 0
@@ -112,12 +126,17 @@ def live(node: MafsNode, stop: threading.Event) -> int:
 def start_in_thread(node: MafsNode, stop: threading.Event) -> threading.Thread:
     """Configure and activate the node, in a thread so that signals are heeded meanwhile.
 
-    Returns when that has ended, or as soon as `stop` is set, with the thread still alive.
+    Returns when that has ended, or as soon as `stop` is set, with the thread still alive. Nobody
+    spins yet: what takes long is said here.
     """
     thread = threading.Thread(target=node.start, name=STARTER)
     thread.start()
+    said = time.monotonic()
     while thread.is_alive() and not stop.is_set():
         thread.join(SIGNAL_PERIOD_S)
+        if time.monotonic() - said >= 1:
+            said = time.monotonic()
+            node.say_health()
     return thread
 
 

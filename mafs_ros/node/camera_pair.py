@@ -37,6 +37,15 @@ SCALER_PARAMETERS = tuple(
     if name.startswith("thermal_") and TABLE[name].live and name != "thermal_time_offset_s"
 )
 
+# Faults of statuses that nobody else says on the log.
+SAID_HERE = (
+    Fault.NO_PAIR,
+    Fault.STAMPS,
+    Fault.ALIGNMENT,
+    Fault.DEPTH_SILENT,
+    Fault.ENGINE_BUILDING,
+)
+
 
 class CameraPair:
     """Two cameras, their pairing, registration, outputs and counters.
@@ -251,7 +260,7 @@ class CameraPair:
 
     def _note(self, fault: Fault, text: str) -> None:
         """Keep the fault of a status, and say those that are said nowhere else."""
-        if fault in (Fault.NO_PAIR, Fault.STAMPS, Fault.ALIGNMENT, Fault.DEPTH_SILENT):
+        if fault in SAID_HERE:
             cause = re.sub(r"[\d.]", "", text)  # another cause is said at once
             self.warnings.warn(fault, text, cause)
         else:

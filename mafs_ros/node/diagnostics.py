@@ -69,12 +69,14 @@ def statuses(
             now,
             {
                 **session.facts,
+                "engine": session.perception.engine.description,
                 "thermal_scaling": scaler.mode,
                 "thermal_low": number(low),
                 "thermal_high": number(high),
             },
             idle_reason(activity, now, stale_s),
             activity.fallback.counts(),
+            session.perception.engine.preparing(now),
         ),
         activity.fallback.status(activity.frames),
         activity.registration_watch.status(),
@@ -186,8 +188,11 @@ def perception_status(
     facts: dict[str, Any],
     idle: str = "",
     alone: Mapping[str, int] = NOTHING_ALONE,
+    building: str = "",
 ) -> Status:
     """ERROR while every frame fails, WARN where some of the last WINDOW_S seconds failed.
+
+    WARN as well while an engine is built. building: which, in words.
 
     facts: what else is to be shown (engine, weights, thermal range, ...); idle: why nothing comes
     out; alone: `CameraFallback.counts`. The counters add up:
@@ -200,6 +205,8 @@ def perception_status(
         level, message, fault = WARN, f"{message}: {idle}", Fault.NO_FRAME
     elif not frames.subscribed:
         message += ": nobody subscribes to the outputs"
+    if building:
+        level, message, fault = WARN, f"{rate:.1f} frames/s: {building}", Fault.ENGINE_BUILDING
     if (failed := frames.failures.count(now)) > 0:
         level = WARN if frames.publications.count(now) else ERROR
         fault = Fault.FRAME_FAILED

@@ -17,6 +17,10 @@ class FaultRecord:
         """It was noticed now."""
         self._newest[fault] = time.monotonic(), text
 
+    def __contains__(self, fault: Fault) -> bool:
+        """Whether it was ever noticed."""
+        return fault in self._newest
+
     def status(self, now: float) -> Status:
         """A line of /diagnostics whose keys are the codes; its level is that of the last WINDOW_S.
 

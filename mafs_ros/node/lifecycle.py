@@ -28,7 +28,7 @@ from mafs_ros.node.bond import ManagerBond, check_bond
 from mafs_ros.node.camera_pair import CameraPair
 from mafs_ros.node.confidence import confidence_in_words
 from mafs_ros.node.declare import declare_parameters, given_parameters, parameter_values
-from mafs_ros.node.diagnostics import OK, Status, diagnostic_array
+from mafs_ros.node.diagnostics import OK, WARN, Status, diagnostic_array
 from mafs_ros.node.fault_record import FaultRecord
 from mafs_ros.node.state import Network
 from mafs_ros.node.transitions import attempt, refuse_impossible_transitions
@@ -79,7 +79,7 @@ class MafsNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: with use_sim_time a paused or looping bag would stop a ROS timer.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0, self._every_second, clock=steady)
+        self.create_timer(1.0, self.say_health, clock=steady)
         self.create_timer(BEAT_S, self._beat, clock=steady)
 
     def destroy_node(self) -> None:
@@ -92,6 +92,11 @@ class MafsNode(LifecycleNode):
     @property
     def active(self) -> bool:
         return self._worker is not None
+
+    @property
+    def gpu_lost(self) -> bool:
+        """Whether this process is of no use any more, and another one is."""
+        return Fault.GPU_LOST in self._warnings.faults
 
     def start(self) -> None:
         """Configure and activate; where that fails the reason is on the log."""
@@ -153,7 +158,6 @@ class MafsNode(LifecycleNode):
             f"{engine.description}; {preset} with classes " + ", ".join(table.names)
         )
         facts = {
-            "engine": engine.description,
             "weights": str(weights),
             "preset": preset,
             "classes": " ".join(table.names),
@@ -222,7 +226,8 @@ class MafsNode(LifecycleNode):
         for pair in self._pairs if self.active else ():
             pair.beat()
 
-    def _every_second(self) -> None:
+    def say_health(self) -> None:
+        """Once a second: publish what the node knows about itself."""
         try:
             self._diagnostics.publish(
                 diagnostic_array(
@@ -237,8 +242,12 @@ class MafsNode(LifecycleNode):
     def _statuses(self, now: float) -> list[Status]:
         if not self.active:
             state = "inactive" if self._pairs else "unconfigured"
+            engine = self._engine
+            building = "" if engine is None else engine.preparing(now)
+            fault = Fault.ENGINE_BUILDING if building else None
+            level, message = (WARN, f"configuring: {building}") if building else (OK, state)
             return [
-                Status(f"{name}: perception" if name else "perception", OK, state, {})
+                Status(f"{name}: perception" if name else "perception", level, message, {}, fault)
                 for name in self._names
             ] + [self._warnings.faults.status(now)]
         found = [status for pair in self._pairs for status in pair.statuses(now)]

@@ -10,6 +10,7 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from mafs_ros.base.errors import one_line
 from mafs_ros.base.faults import Fault
+from mafs_ros.engine.interface import GpuLostError
 from mafs_ros.node.warnings import Warnings
 
 _FAULTS = {"configure": Fault.CONFIGURE, "activate": Fault.ACTIVATE}
@@ -26,6 +27,8 @@ def attempt(
         action()
     except Exception as error:
         fault = _FAULTS.get(name, Fault.TRANSITION)
+        if isinstance(error, GpuLostError):
+            fault = Fault.GPU_LOST
         warnings.error(fault, f"cannot {name}: {one_line(error)}")
         warnings.logger.debug(traceback.format_exc())
         if undo:

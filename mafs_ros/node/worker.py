@@ -11,6 +11,7 @@ from rclpy.clock import Clock
 
 from mafs_ros.base.errors import one_line
 from mafs_ros.base.faults import Fault
+from mafs_ros.engine.interface import GpuLostError
 from mafs_ros.images.messages.decode import rgb_from_message, thermal_from_message
 from mafs_ros.images.messages.pixels import ImageError
 from mafs_ros.node.camera_health import CameraHealth
@@ -32,7 +33,8 @@ class Worker(threading.Thread):
     """Takes images of the pairs of cameras in turn until closed; perceives and publishes them.
 
     pairs: active ones, in the order of the mailboxes of `turns`. Nothing that goes wrong with one
-    frame ends it: that frame is logged, counted and skipped.
+    frame ends it: that frame is logged, counted and skipped. It ends where the GPU is lost:
+    no frame of this process will succeed any more.
     """
 
     def __init__(self, pairs: Sequence[CameraPair], turns: Turns, clock: Clock) -> None:
@@ -43,7 +45,10 @@ class Worker(threading.Thread):
     def run(self) -> None:
         while (turn := self._turns.take()) is not None:
             index, (rgb, thermal) = turn
-            self._frame_makers[index].make(rgb, thermal)
+            try:
+                self._frame_makers[index].make(rgb, thermal)
+            except GpuLostError:
+                return
 
 
 class FrameMaker:
@@ -61,10 +66,14 @@ class FrameMaker:
     def make(self, rgb: Arrival | None, thermal: Arrival | None) -> None:
         """Perceive and publish a pair, or one image while the other camera is dead.
 
-        Whatever that raises is said, and the frame skipped.
+        Whatever that raises is said, and the frame skipped. Raises GpuLostError, said as well.
         """
         try:
             self._process(rgb, thermal)
+        except GpuLostError as error:
+            self._frames.fail(time.monotonic(), one_line(error))
+            self._warnings.error(Fault.GPU_LOST, one_line(error))
+            raise
         except Exception as error:
             self._frames.fail(time.monotonic(), one_line(error))
             self._warnings.warn(

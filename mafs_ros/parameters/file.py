@@ -39,6 +39,7 @@ NAMES = (
     "depth_topic",
     "depth_slop_s",
     "threads",
+    "workspace_mb",
     "overlay_alpha",
     "confidence_threshold",
 )

@@ -5,8 +5,8 @@ change, the default parameter file `config/mafs.yaml` (`python -m mafs_ros.param
 docs/parameters.md (`python -m mafs_ros.parameters markdown`).
 """
 
-from mafs_ros.base.backend_names import ALL_PRECISIONS, BACKENDS
 from mafs_ros.base.stamps import LARGEST_OFFSET_S, LARGEST_QUEUE
+from mafs_ros.parameters.network import NETWORK
 from mafs_ros.parameters.parameter import Parameter, ParameterError, Value
 
 __all__ = ["PARAMETERS", "TABLE", "Parameter", "ParameterError", "Value"]
@@ -258,52 +258,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         high=100.0,
         live=True,
     ),
-    # network
-    Parameter(
-        "weights", "", "Model file (.safetensors). Empty: the one shipped here.", shared=True
-    ),
-    Parameter(
-        "backend",
-        "auto",
-        "Engine that runs the network. auto: torch where there is a CUDA "
-        "device, else openvino where it is installed. tensorrt has to be asked for.",
-        choices=("auto", *BACKENDS),
-        shared=True,
-    ),
-    Parameter(
-        "precision",
-        "auto",
-        "Arithmetic of the engine; a backend that lacks it lists those "
-        "it has. auto: the choice of the backend.",
-        choices=("auto", *ALL_PRECISIONS),
-        shared=True,
-    ),
-    Parameter(
-        "threads",
-        0,
-        "CPU threads of the engine. 0: the engine chooses.",
-        low=0,
-        high=1024,
-        shared=True,
-    ),
-    Parameter(
-        "cache_dir",
-        "auto",
-        "Folder for compiled engines, so that the next start is fast. auto: mafs_ros below "
-        "$XDG_CACHE_HOME or ~/.cache. Empty: none.",
-        shared=True,
-    ),
-    Parameter(
-        "image_height",
-        0,
-        "Height of the RGB images in pixels, to compile the engine before activation. "
-        "0: compile when the first image comes.",
-        low=0,
-        high=16384,
-    ),
-    Parameter(
-        "image_width", 0, "Width of the RGB images; 0 as with image_height.", low=0, high=16384
-    ),
+    *NETWORK,
     # outputs
     Parameter(
         "overlay_alpha",

@@ -25,8 +25,9 @@ def build_perception(
 ) -> tuple[Perception, ClassTable]:
     """Perception as the node's parameters describe it, and the classes of its labels.
 
-    values: backend, precision, threads, registration*, thermal_*. Raises OSError or ValueError
-    (BackendError, WeightsError, ...); files that cannot be read are found before the engine loads.
+    values: backend, precision, threads, workspace_mb, cache_mb, registration*, thermal_*. Raises
+    OSError or ValueError (BackendError, WeightsError, ...); files that cannot be read are found
+    before the engine loads.
     """
     scaler, registration = scaler_from(values), registration_from(values)
     engine, table = engine_from(values, weights, cache_dir, say)
@@ -39,7 +40,9 @@ def engine_from(
     cache_dir: Path | None,
     say: Callable[[str], Any] = lambda text: None,
 ) -> tuple[Engine, ClassTable]:
-    """The engine that backend, precision and threads name, and the classes of its labels.
+    """The engine that the parameters name, and the classes of its labels.
+
+    values: backend, precision, threads, workspace_mb, cache_mb.
 
     Raises OSError or ValueError (BackendError, WeightsError, ...).
     """
@@ -52,6 +55,8 @@ def engine_from(
         threads=values["threads"],
         precision=values["precision"],
         cache_dir=cache_dir,
+        workspace_mb=values["workspace_mb"],
+        cache_mb=values["cache_mb"],
     )
     return engine, ClassTable.from_dict(engine.model_info.class_table)
 
@@ -116,7 +121,7 @@ def known_cameras(
 
 def cache_dir_of(values: dict[str, Any]) -> Path | None:
     """The folder for compiled engines that the parameters name, None for none."""
-    from mafs_ros.engine.cache import default_cache_dir
+    from mafs_ros.engine.cache_folder import default_cache_dir
 
     if values["cache_dir"] == "auto":
         return default_cache_dir()

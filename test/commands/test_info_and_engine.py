@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from command_output import one_line
 
 import mafs_ros
 from mafs_ros.cli import main
-from mafs_ros.engine import cache
+from mafs_ros.engine import cache, cache_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ("engine", "build", "--size", "64x32")
@@ -60,16 +58,6 @@ def test_info_into_a_closed_pipe_is_silent():
     assert process.returncode == 1
 
 
-@pytest.fixture
-def engine_log() -> Iterator[None]:
-    """`mafs engine` shows the log for the rest of its process: here, of the test."""
-    logger = logging.getLogger("mafs_ros")
-    handlers, level = logger.handlers[:], logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
-
-
 def test_engines_are_listed_and_cleared(tmp_path, capsys):
     assert main(["engine", "list", "--cache-dir", str(tmp_path / "none")]) == 0
     assert capsys.readouterr().out == f"0 engines in {tmp_path / 'none'}\n"
@@ -89,8 +77,10 @@ def test_engines_are_listed_and_cleared(tmp_path, capsys):
     assert "holds no engine '../x'" in capsys.readouterr().err
     assert main(["engine", "clear", "--cache-dir", str(tmp_path), name]) == 0
     assert len(cache.entries(tmp_path)) == 1
+    compiled = cache_folder.compiled_folder(tmp_path)
+    assert compiled is not None and compiled.is_dir()
     assert main(["engine", "clear", "--cache-dir", str(tmp_path)]) == 0
-    assert cache.entries(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("engine_log")

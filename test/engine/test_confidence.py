@@ -15,7 +15,7 @@ from untrained import FEW, save_untrained
 
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine import create_engine
-from mafs_ros.engine.cache import default_cache_dir
+from mafs_ros.engine.cache_folder import default_cache_dir
 from mafs_ros.engine.checks import FORMAT, check_file, keep_checks, read_checks
 from mafs_ros.engine.fingerprint import code_hash, file_hash
 from mafs_ros.engine.interface import Engine, Image

@@ -15,7 +15,7 @@ from untrained import FEW, save_untrained
 
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine import PRECISIONS, BackendError, Engine, available_backends, create_engine
-from mafs_ros.engine.cache import default_cache_dir
+from mafs_ros.engine.cache_folder import default_cache_dir
 from mafs_ros.engine.graph import DeployedGraph, replace_luminance
 from mafs_ros.engine.openvino import convert
 from mafs_ros.engine.openvino.depthwise import use_depthwise

@@ -11,7 +11,7 @@ import pytest
 
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine import create_engine, while_compiling
-from mafs_ros.engine.cache import default_cache_dir
+from mafs_ros.engine.cache_folder import default_cache_dir
 from mafs_ros.engine.interface import Engine, Image
 from mafs_ros.engine.openvino import convert
 from mafs_ros.engine.openvino.rare_sizes import FEW, RareSizes

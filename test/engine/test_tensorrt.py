@@ -12,12 +12,14 @@ import importlib.util
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from without_gpu import PROPERTIES
 
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine import BackendError, create_engine
@@ -130,7 +132,7 @@ def test_torch_tensorrt_converts_every_operator(
     preset: str, precision: str, size: tuple[int, int], torch_tensorrt: Any
 ) -> None:
     """The dry run raises AssertionError for an operator that would be left to PyTorch."""
-    import mafs_ros.engine.tensorrt  # noqa: F401 - registers the converter for bytes
+    import mafs_ros.engine.tensorrt.torch_build  # noqa: F401 - registers the converter for bytes
 
     torch.manual_seed(0)
     graph = DeployedGraph(build_model(preset, 9), precision)
@@ -184,7 +186,7 @@ def test_our_own_build_gives_an_engine(precision: str, torch_tensorrt: Any) -> N
     """All of `build_plan`: all converters and the builder, down to the bytes that are kept."""
     import tensorrt
 
-    from mafs_ros.engine.tensorrt import build_plan
+    from mafs_ros.engine.tensorrt.torch_build import build_plan
 
     graph = DeployedGraph(build_model("mafs-lite", 9), precision)
     with mock.patch.object(tensorrt, "Runtime", PassThrough):
@@ -198,7 +200,8 @@ def test_an_engine_is_kept_for_one_gpu_and_precision(
     torch_tensorrt: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine's way through the cache; what builds and what runs is stood in for."""
-    from mafs_ros.engine import tensorrt as module
+    from mafs_ros.engine.tensorrt import engine as module
+    from mafs_ros.engine.tensorrt import torch_build
 
     built: list[str] = []
 
@@ -206,7 +209,7 @@ def test_an_engine_is_kept_for_one_gpu_and_precision(
         built.append(precision)
         return f"{precision} {shape}".encode()
 
-    monkeypatch.setattr(module, "build_plan", build_plan)
+    monkeypatch.setattr(torch_build, "build_plan", build_plan)
     monkeypatch.setattr(module, "CompiledGraph", lambda plan, shape: lambda *images: (plan, shape))
     monkeypatch.setattr(torch.nn.Module, "cuda", lambda graph: graph)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -224,14 +227,15 @@ def test_an_engine_is_kept_for_one_gpu_and_precision(
     save_weights(weights_file, build_model("mafs-lite", 9), ModelInfo("mafs-lite", {}, table))
     assert run("auto") == run("fp16") == (b"fp16 (1, 32, 64)", (1, 32, 64))
     assert run("fp32")[0].startswith(b"fp32") and built == ["fp16", "fp32"]
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "another")
+    other = SimpleNamespace(**{**vars(PROPERTIES), "multi_processor_count": 64})  # of one name
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: other)
     assert run("fp16")[0].startswith(b"fp16") and built == ["fp16", "fp32", "fp16"]
 
 
 @pytest.mark.tensorrt
 @needs_torch_tensorrt
 def test_settings_are_told_by_the_signature(torch_tensorrt: Any, tmp_path: Path) -> None:
-    from mafs_ros.engine.tensorrt import build_settings
+    from mafs_ros.engine.tensorrt.torch_build import build_settings
 
     def like_2_8(program, *, enabled_precisions, use_explicit_typing, disable_tf32, **kwargs):
         """Some of what torch-tensorrt 2.8 takes."""

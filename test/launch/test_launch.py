@@ -142,10 +142,12 @@ def test_the_node_starts_without_rviz_where_that_is_not_installed(
     assert "rviz2 is not installed" in said.kwargs["msg"]
 
 
-def test_the_node_is_started_again_if_that_is_asked_for(launch: Launch) -> None:
-    assert not launch.nodes()[0]["respawn"]
-    (node,) = launch.nodes(respawn="true")
+def test_the_node_is_started_again_unless_that_is_switched_off(launch: Launch) -> None:
+    (node,) = launch.nodes()
     assert node["respawn"] and node["respawn_delay"] > 0
+    assert not launch.nodes(respawn="false")[0]["respawn"]
+    simulation = Launch(LAUNCH / "simulation.launch.py")
+    assert simulation.arguments["respawn"]["default_value"] == "false"
 
 
 @pytest.mark.parametrize(

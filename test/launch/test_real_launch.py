@@ -181,7 +181,7 @@ def test_a_simulation_ends_with_its_node_and_rviz_is_not_missed(
 
 
 def test_respawn_starts_the_node_again(installed: None, ros_domain: int) -> None:
-    with launched("mafs", "respawn:=true", "weights:=/nowhere.safetensors") as launch:
+    with launched("mafs", "weights:=/nowhere.safetensors") as launch:
         launch.wait_for("MAFS_E_CONFIGURE", times=2)
         launch.process.send_signal(signal.SIGINT)
         assert launch.wait() == 0

@@ -26,6 +26,10 @@ class Eyes:
     """An engine that sees nothing."""
 
     gives_confidence = False
+    description = "sees nothing"
+
+    def preparing(self, now: float) -> str:
+        return ""
 
     def __call__(self, rgb: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return rgb, np.zeros(rgb.shape[:3], np.uint8)

@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from mafs_ros.base.memory import resident_bytes
+
 EAGER = "eager"  # the baseline: the deployed graph in PyTorch, fp32, contiguous tensors
 TURN_S = 0.5
 ENDING_S = 20.0
@@ -130,7 +132,11 @@ def serve(job: Job, requests: TextIO, answers: TextIO) -> None:
     call(*pairs)
     built = time.perf_counter()
     facts = Facts(
-        description, loaded - start, built - ready, resident_mb(), gflop() if gflop else None
+        description,
+        loaded - start,
+        built - ready,
+        resident_bytes() / 1e6,
+        gflop() if gflop else None,
     )
     answer(answers, asdict(facts))
     for _ in requests:
@@ -197,15 +203,6 @@ def load_eager(job: Job) -> tuple[Call, str, Callable[[], float]]:
         return counter.get_total_flops() / 1e9
 
     return call, f"PyTorch {torch.__version__} eager fp32, contiguous", gflop
-
-
-def resident_mb() -> float:
-    """Memory of this process in MB (VmRSS); 0 where the system does not tell."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1e3 for line in lines if line.startswith("VmRSS")), 0.0)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from mafs_ros.base.backend_names import BACKENDS
+from mafs_ros.base.backend_names import BACKENDS, CACHE_MB
 from mafs_ros.base.resources import default_weights
 from mafs_ros.commands.replay.options import Options
 from mafs_ros.commands.replay.result import CandidateResult
-from mafs_ros.engine.cache import default_cache_dir
+from mafs_ros.engine.cache_folder import default_cache_dir
 from mafs_ros.evaluation.label_mapper import LabelMapper
 from mafs_ros.perception.build import build_perception
 from mafs_ros.perception.classes import ClassTable, load_class_table
@@ -78,7 +78,7 @@ def create_candidate(
     weights: Path, backend: str, precision: str, options: Options, settings: dict[str, Any]
 ) -> Candidate:
     """Raises OSError or ValueError."""
-    values = {**settings, "backend": backend, "precision": precision}
+    values = {**settings, "backend": backend, "precision": precision, "cache_mb": CACHE_MB}
     perception, table = build_perception(values, weights, default_cache_dir())
     engine = perception.engine
     mapper = label_mapper(options, table)

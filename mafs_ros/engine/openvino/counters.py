@@ -16,11 +16,14 @@ from mafs_ros.engine.openvino.convert import module_of
 
 class OperationTime(NamedTuple):
     """module: path of the network's module that the operation comes from, '' at the ends of the
-    graph; of several that were fused the first. kind: operation and kernel. ms: median."""
+    graph; of several that were fused the first. kind: operation and kernel. ms: median.
+    name: OpenVINO's own. precision: what it computes in, such as f32."""
 
     module: str
     kind: str
     ms: float
+    name: str
+    precision: str
 
 
 def operation_times(
@@ -44,25 +47,29 @@ def operation_times(
         for entry in request.get_profiling_info():
             times[entry.node_name].append(1000 * entry.real_time.total_seconds())
             kinds[entry.node_name] = f"{entry.node_type} ({entry.exec_type})"
-    origins = {
-        operation.get_friendly_name(): _origin(operation)
+    operations = {
+        operation.get_friendly_name(): operation
         for operation in compiled.get_runtime_model().get_ops()
     }
     return [
         OperationTime(
-            _first_module(origins.get(name) or name), kinds[name], statistics.median(values)
+            # The names of the operations that this one of the compiled graph was made of.
+            _first_module(_told(operations.get(name), "originalLayersNames") or name),
+            kinds[name],
+            statistics.median(values),
+            name,
+            _told(operations.get(name), "runtimePrecision"),
         )
         for name, values in times.items()
     ]
 
 
-def _origin(operation: Any) -> str:
-    """The names of the operations that one of the compiled graph was made of."""
-    info = operation.get_rt_info()
-    if "originalLayersNames" not in info:
+def _told(operation: Any, key: str) -> str:
+    """What the compiled graph tells of an operation; '' where it does not."""
+    info = {} if operation is None else operation.get_rt_info()
+    if key not in info:
         return ""
-    value = info["originalLayersNames"]
-    return str(getattr(value, "value", value))
+    return str(getattr(info[key], "value", info[key]))
 
 
 def _first_module(names: str) -> str:

@@ -13,14 +13,18 @@ import numpy as np
 import openvino
 from openvino import properties
 
+from mafs_ros.base.backend_names import CACHE_MB
 from mafs_ros.base.errors import one_line
 from mafs_ros.base.faults import Fault
 from mafs_ros.engine.cache import fetch, graph_facts, holds
+from mafs_ros.engine.cache_folder import compiled_folder
 from mafs_ros.engine.checks import read_checks
+from mafs_ros.engine.inspection import Inspection
 from mafs_ros.engine.interface import Engine, Image
 from mafs_ros.engine.openvino.confidence import add_confidence
 from mafs_ros.engine.openvino.precision import TYPES, Size, compile_options, native_precisions
 from mafs_ros.engine.precision import choose_precision
+from mafs_ros.engine.recent import Recent
 from mafs_ros.model.weights import read_info
 
 log = logging.getLogger(__name__)
@@ -54,9 +58,11 @@ class OpenVinoEngine(Engine):
         threads: int = 0,
         cache_dir: Path | None = None,
         precision: str = "auto",
+        cache_mb: int = CACHE_MB,
     ) -> None:
         self.model_info = read_info(weights)
-        self._weights, self._cache_dir, self._precision = weights, cache_dir, precision
+        self._weights, self._precision = weights, precision
+        self._cache_dir, self._cache_mb = cache_dir, cache_mb
         self._core = openvino.Core()
         self._native = native_precisions(self._core)
         if precision in TYPES and precision not in self._native:
@@ -69,8 +75,8 @@ class OpenVinoEngine(Engine):
         self.soon_ready = tuple(  # a quantised model needs no conversion
             size for size in self._checks if self.precision_at(size)[0] == "int8"
         )
-        self._requests: dict[Size, openvino.InferRequest] = {}
-        self._confident: dict[Size, openvino.InferRequest] = {}
+        self._requests: Recent[Size, openvino.InferRequest] = Recent(KEPT_SIZES)
+        self._confident: Recent[Size, openvino.InferRequest] = Recent(KEPT_SIZES)
         device = self._core.get_property("CPU", "FULL_DEVICE_NAME")
         self.description = f"OpenVINO {VERSION} {self._describe_precision()} on {device}"
 
@@ -86,17 +92,13 @@ class OpenVinoEngine(Engine):
 
     def _infer(
         self,
-        requests: dict[Size, openvino.InferRequest],
+        requests: Recent[Size, openvino.InferRequest],
         compile_for: Callable[[Size], openvino.InferRequest],
         rgb: Image,
         thermal: Image,
     ) -> list[Image]:
         """The outputs, by a request for the size, compiled where there is none."""
-        size = rgb.shape[1], rgb.shape[2]
-        request = requests.pop(size, None) or compile_for(size)
-        requests[size] = request  # the last one was used last
-        if len(requests) > KEPT_SIZES:
-            requests.pop(next(iter(requests)))
+        request = requests.get((rgb.shape[1], rgb.shape[2]), compile_for)
         results = [
             request.infer([rgb[i : i + 1], thermal[i : i + 1]], share_inputs=True).to_tuple()
             for i in range(len(rgb))
@@ -104,6 +106,12 @@ class OpenVinoEngine(Engine):
         if len(results) == 1:
             return list(results[0])
         return [np.concatenate(images) for images in zip(*results, strict=True)]
+
+    def inspect(self, height: int, width: int) -> Inspection:
+        from mafs_ros.engine.openvino.inspect import inspect
+
+        model, options, precision = self.source((height, width))
+        return inspect(self._core, model, options, precision, (height, width))
 
     def close(self) -> None:
         self._requests.clear()
@@ -161,8 +169,8 @@ class OpenVinoEngine(Engine):
     def _request(
         self, model: Path | openvino.Model, options: dict[str, Any]
     ) -> openvino.InferRequest:
-        if self._cache_dir is not None:
-            options[properties.cache_dir()] = str(self._cache_dir / "openvino-compiled")
+        if self._cache_dir is not None and (kept := compiled_folder(self._cache_dir)):
+            options[properties.cache_dir()] = str(kept)
         return self._core.compile_model(model, "CPU", options).create_infer_request()
 
     def _graph(self, size: Size) -> openvino.Model:
@@ -183,6 +191,7 @@ class OpenVinoEngine(Engine):
             self._facts(size),
             build,
             lambda folder: self._core.read_model(folder / GRAPH),
+            self._cache_mb,
         )
 
     def _facts(self, size: Size) -> dict[str, str]:

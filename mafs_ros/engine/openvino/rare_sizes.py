@@ -35,7 +35,7 @@ class RareSizes(Engine):
             return self._engine(rgb, thermal)
         if self._eager is None:
             keep_freed_memory()  # which makes eager three times faster at 4K
-            self._eager = TorchEngine(self._weights)
+            self._eager = TorchEngine(self._weights, precision="fp32")
         return self._eager(rgb, thermal)
 
     def close(self) -> None:

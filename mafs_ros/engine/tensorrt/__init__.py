@@ -1,0 +1,1 @@
+"""The deployed graph on an NVIDIA GPU through TensorRT."""
