@@ -29,6 +29,8 @@ setup(
     version="0.1.0",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     package_data={
+        f"{PACKAGE}.commands": ["*.css"],
+        f"{PACKAGE}.commands.fleet.report": ["*.jinja", "*.js"],
         f"{PACKAGE}.commands.calibrate.method.report": ["*.jinja"],
         f"{PACKAGE}.commands.replay.report": ["*.jinja"],
     },

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mafs_ros.base.lock import locked
 from mafs_ros.base.write import prepare_output_folder
 from training.recipes.options import add_data_argument, data_folders, report_errors
 from training.study.plan import load_study, plan
-from training.study.processes import LOG, LocalProcesses, locked
+from training.study.processes import LOG, LocalProcesses
 from training.study.runs import failures, run_study
 
 
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
     data_folders(args.data)
     jobs = plan(study, range(args.seeds), args.data, args.out)
     prepare_output_folder(args.out)
-    with locked(args.out) as lock, LocalProcesses(args.jobs, lock) as processes:
+    with locked(args.out, "a study") as lock, LocalProcesses(args.jobs, lock) as processes:
         errors = run_study(study, jobs, args.out, processes.submit, args.jobs)
     print(args.out / "table.md")
     if errors:
