@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
             print("mafs fleet: interrupted; the same command goes on", file=sys.stderr)
             code = INTERRUPTED
         shutil.rmtree(out / WORK, ignore_errors=True)
-        fleet = write_fleet(out, tasks, options, values)
+        fleet = write_fleet(out, tasks, options, values, threads)
     print(summary_line(fleet, out))
     wrong = any(fleet["bags"][status] for status in ("partial", "failed", "error"))
     return code or int(wrong)

@@ -1,12 +1,12 @@
-"""Tasks on a Ray cluster. Ray is imported here alone, where it is asked for."""
+"""Tasks on a Ray cluster."""
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import Any
 
 from mafs_ros.base.errors import one_line
+from mafs_ros.base.ray_cluster import connected, fitting
 from mafs_ros.commands.fleet.task import Outcome, Task, perform
 
 QUEUED = 8  # tasks beyond those that fit, so that a cluster which grows sees that it should
@@ -43,12 +43,7 @@ class RayWorkers:
     @property
     def count(self) -> int:
         """How many tasks fit into the cluster as it is now."""
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        fitting = (
-            min(node.get("CPU", 0) // self._threads, node.get("memory", 0) // self._memory)
-            for node in nodes
-        )
-        count = int(sum(fitting))
+        count = fitting(self._ray, {"CPU": self._threads, "memory": self._memory})
         return count if self._limit is None else min(count, self._limit)
 
     def room(self) -> int:
@@ -75,21 +70,3 @@ class RayWorkers:
             return Outcome("error", one_line(error))
         except errors.RayError as error:  # the process, or its machine, is gone
             return Outcome("lost", f"its process was lost: {one_line(error)[:200]}")
-
-
-def connected(address: str) -> Any:
-    """The module ray, connected to a cluster; raises as `RayWorkers`."""
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError as error:
-        raise ImportError("--ray needs Ray: pip install 'mafs_ros[fleet]'") from error
-    if not ray.is_initialized():
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-        except ConnectionError as error:
-            raise ConnectionError(
-                f"--ray {address}: no cluster answers ({one_line(error)}); `ray start --head` "
-                "makes one of this machine; without --ray the bags are evaluated here"
-            ) from error
-    return ray

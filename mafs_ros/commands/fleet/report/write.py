@@ -16,20 +16,26 @@ from mafs_ros.commands.fleet.report.page import page
 from mafs_ros.commands.fleet.report.rows import FIRST_COLUMNS, SCORES
 from mafs_ros.commands.fleet.task import RUN, Task
 from mafs_ros.commands.replay.options import Options
+from mafs_ros.parameters.file import NAMES
 
 TIMING_COLUMNS = ("bag", "worker", "seconds", "frames", "bytes")
 
 
 def write_fleet(
-    out: Path, tasks: Sequence[Task], options: Options, values: dict[str, Any]
+    out: Path, tasks: Sequence[Task], options: Options, values: dict[str, Any], threads: int
 ) -> dict[str, Any]:
     """Write the four files of what is there of these bags; returns what fleet.json holds.
 
-    values: of all parameters. Raises OSError, and ValueError for a damaged record.
+    values: of all parameters; threads: of each task. Raises OSError, and ValueError for a damaged
+    record.
     """
     about = {
         "mafs_ros": __version__,
-        "settings": {**values, "every": options.every},
+        "settings": {
+            **{name: values[name] for name in values if name.rpartition(".")[2] in NAMES},
+            "threads": threads,
+            "every": options.every,
+        },
         "options": {
             name: getattr(options, name) for name in ("labels", "label_classes", "compare")
         },
