@@ -44,7 +44,7 @@ setup(
     ],
     # rosdep (package.xml) or requirements/*.txt install what it needs.
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest"]},
+    extras_require={"test": ["pytest"], "fleet": ["ray>=2.40", "fsspec"]},
     zip_safe=False,
     python_requires=">=3.10",
     maintainer="mafs_ros developers",

@@ -55,6 +55,8 @@ FROM_PIP = {
     "rerun": "rerun-sdk",
     "rerun_cli": "rerun-sdk",
     "nncf": "nncf",
+    "ray": "ray",
+    "fsspec": "fsspec",
     "tensorrt": "tensorrt-rtx",
     "torch_tensorrt": "torch-tensorrt-rtx",
 }

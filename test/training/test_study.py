@@ -22,8 +22,9 @@ from layouts import make_layout
 from mafs_ros.base.lock import locked
 from mafs_ros.images.files.read import read_labels
 from training.study import __main__, runs
+from training.study.logged import error_line
 from training.study.plan import Job, Row, Study, load_study, plan
-from training.study.processes import LocalProcesses, error_line
+from training.study.processes import LocalProcesses
 from training.study.table import student_quantile, summarise, write_tables
 
 STAGES = ("stage1", "teacher", "stage2")

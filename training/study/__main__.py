@@ -11,9 +11,10 @@ from pathlib import Path
 from mafs_ros.base.lock import locked
 from mafs_ros.base.write import prepare_output_folder
 from training.recipes.options import add_data_argument, data_folders, report_errors
+from training.study.logged import LOG
 from training.study.on_ray import RayRuns
 from training.study.plan import load_study, plan
-from training.study.processes import LOG, LocalProcesses
+from training.study.processes import LocalProcesses
 from training.study.runs import failures, run_study
 
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from mafs_ros.base.errors import one_line
-from mafs_ros.base.lock import locked
 from mafs_ros.base.ray_cluster import connected, fitting
+from training.study.logged import run_logged
 from training.study.plan import Job
-from training.study.processes import LOG, error_line
 
 ATTEMPTS = 6  # of a job whose worker is lost
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
@@ -38,7 +34,7 @@ class RayRuns:
                 "status` lists what there is"
             )
         options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
-        self._run = self._ray.remote(**options)(run_here)
+        self._run = self._ray.remote(**options)(run_logged)
         self._threads = ThreadPoolExecutor(self.count)
         self._running: set[Any] = set()
         self._ended = False
@@ -79,32 +75,3 @@ class RayRuns:
             finally:
                 self._running.discard(reference)
         return f"given up after {attempt + 1} attempts: {text}"
-
-
-def run_here(command: Sequence[str], folder: Path, where: str) -> str | None:
-    """Run a command on this machine, with a log in `folder`; returns None, or why it failed.
-
-    where: the folder that it runs in, which every machine has. Raises ValueError where one of
-    another machine still writes into `folder`.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    environment = {
-        **os.environ,  # Ray sets OMP_NUM_THREADS and CUDA_VISIBLE_DEVICES
-        "PYTHONUNBUFFERED": "1",
-        "MAFS_STUDY_PARENT": str(os.getpid()),
-    }
-    with locked(folder, "a run of a study") as lock, (folder / LOG).open("a+b") as log:
-        start = log.seek(0, os.SEEK_END)
-        child = subprocess.run(
-            [sys.executable, "-m", "training.study.tied", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            cwd=where,
-            pass_fds=[lock],
-        )
-        if child.returncode == 0:
-            return None
-        log.seek(start)
-        return error_line(child.returncode, log.read().decode(errors="replace"))

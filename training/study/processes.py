@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO
 
+from training.study.logged import LOG, error_line
 from training.study.plan import Job
-
-LOG = "log.txt"
 
 
 class LocalProcesses:
@@ -62,13 +60,3 @@ class LocalProcesses:
                 return None
             log.seek(start)
             return error_line(code, log.read().decode(errors="replace"))
-
-
-def error_line(code: int, output: str) -> str:
-    """Why a process failed, in one line: its message, else its last line."""
-    if code < 0:
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return f"ended by {signal.Signals(-code).name}{hint}"
-    lines = [line for line in output.splitlines() if line.strip()]
-    messages = [line for line in lines if line.startswith("error: ")]
-    return [f"exit code {code}", *lines[-1:], *messages[-1:]][-1].removeprefix("error: ")

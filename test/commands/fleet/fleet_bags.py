@@ -75,19 +75,20 @@ def write_fleet_of(folder: Path, count: int) -> list[str]:
     return sorted(path.name for path in bags.iterdir())
 
 
-def arguments(folder: Path, out: Path, *options: object) -> list[str]:
+def arguments(folder: Path, out: Path, *options: object, labels: bool = True) -> list[str]:
     """Of `mafs`, for the bags of `write_fleet_of`."""
     return [
         *("fleet", str(folder / "bags"), "--out", str(out), "--backend", "torch"),
-        *("--weights", str(folder / "network.safetensors"), "--labels", "/labels/image"),
+        *("--weights", str(folder / "network.safetensors")),
+        *(("--labels", "/labels/image") if labels else ()),
         *map(str, options),
     ]
 
 
-def start(folder: Path, out: Path, *options: object) -> subprocess.Popen[str]:
-    """`mafs fleet` as a program."""
+def start(command: list[str]) -> subprocess.Popen[str]:
+    """`mafs` as a program."""
     return subprocess.Popen(
-        [sys.executable, "-m", "mafs_ros.cli", *arguments(folder, out, *options)],
+        [sys.executable, "-m", "mafs_ros.cli", *command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -90,14 +90,14 @@ def test_a_killed_worker_and_a_killed_driver_lose_nothing_that_was_done(
     fleet: Path, serial: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    program = start(fleet, out, "--jobs", 2)
+    program = start(arguments(fleet, out, "--jobs", 2))
     while len(records(out)) < 2:
         assert program.poll() is None
         time.sleep(0.005)
     program.send_signal(signal.SIGKILL)
     program.communicate()
     done, dead = records(out), workers_at_work(out)
-    program = start(fleet, out, "--jobs", 2)
+    program = start(arguments(fleet, out, "--jobs", 2))
     killed = kill_workers(out, 1, lambda: program.poll() is None, dead)
     said = program.communicate()[1]
     assert killed == 1 and program.returncode == 1

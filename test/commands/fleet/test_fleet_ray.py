@@ -82,7 +82,7 @@ def test_a_run_of_a_study_whose_worker_is_lost_goes_on(cluster, tmp_path: Path, 
     with RayRuns("auto", cpus=1, gpus=0) as runs:
         assert runs.count == 2
         futures = [runs.submit(job(tmp_path / str(code), code)) for code in (0, 1)]
-        results = [future.result(60) for future in futures]
+        results = [future.result(200) for future in futures]
     first = [(tmp_path / str(code) / "checkpoint").read_text() for code in (0, 1)]
     assert results == [None, f"the checkpoint is of {first[1]}"]
     assert capsys.readouterr().err.count("was lost, and goes on from its last checkpoint") == 2
