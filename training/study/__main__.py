@@ -55,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_data_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the study")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each row (default: 3)")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="runs at a time, without --ray (default: 1)"
+    )
     parser.add_argument(
         "--ray",
         metavar="auto|ADDRESS",

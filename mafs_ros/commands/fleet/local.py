@@ -32,6 +32,7 @@ class LocalWorkers:
         self._context = multiprocessing.get_context("spawn")
         self._idle: list[_Worker] = []
         self._busy: dict[Connection, tuple[_Worker, Task]] = {}
+        self._gone: list[tuple[Task, Outcome]] = []
 
     def __enter__(self) -> LocalWorkers:
         return self
@@ -49,22 +50,25 @@ class LocalWorkers:
 
     def submit(self, task: Task) -> None:
         """Start a task."""
-        while self._idle:
-            worker = self._idle.pop()
-            if self._handed(worker, task):
-                return
-        self._handed(self._start(), task)
+        alive = [worker for worker in self._idle if worker.process.is_alive()]
+        worker = alive.pop() if alive else self._start()
+        self._idle = alive
+        try:
+            worker.connection.send(task)
+            self._busy[worker.connection] = (worker, task)
+        except OSError:  # it died just now
+            self._gone.append((task, _lost(worker)))
 
     def finished(self, timeout: float | None) -> list[tuple[Task, Outcome]]:
         """What has ended since; waits for the first, but no longer than timeout seconds."""
-        ended = []
-        for connection in wait(list(self._busy), timeout):
+        ended, self._gone = self._gone, []
+        for connection in wait(list(self._busy), 0 if ended else timeout):
             assert isinstance(connection, Connection)
             worker, task = self._busy.pop(connection)
             try:
                 outcome = connection.recv()
                 self._idle.append(worker)
-            except (EOFError, ConnectionResetError):
+            except (EOFError, OSError):
                 outcome = _lost(worker)
             ended.append((task, outcome))
         return ended
@@ -75,16 +79,6 @@ class LocalWorkers:
         process.start()
         theirs.close()  # so that its end is seen here
         return _Worker(process, ours)
-
-    def _handed(self, worker: _Worker, task: Task) -> bool:
-        """Whether the process took the task; one that is dead does not."""
-        try:
-            worker.connection.send(task)
-        except (BrokenPipeError, ConnectionResetError):
-            worker.process.join()
-            return False
-        self._busy[worker.connection] = (worker, task)
-        return True
 
 
 def _lost(worker: _Worker) -> Outcome:
