@@ -29,6 +29,8 @@ setup(
     version="0.1.0",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     package_data={
+        f"{PACKAGE}.commands": ["*.css"],
+        f"{PACKAGE}.commands.fleet.report": ["*.jinja", "*.js"],
         f"{PACKAGE}.commands.calibrate.method.report": ["*.jinja"],
         f"{PACKAGE}.commands.replay.report": ["*.jinja"],
     },
@@ -42,7 +44,7 @@ setup(
     ],
     # rosdep (package.xml) or requirements/*.txt install what it needs.
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest"]},
+    extras_require={"test": ["pytest"], "fleet": ["ray>=2.40", "fsspec"]},
     zip_safe=False,
     python_requires=">=3.10",
     maintainer="mafs_ros developers",

@@ -15,6 +15,7 @@ from mafs_ros.base.errors import one_line
 from mafs_ros.commands import bag, complexity, convert_checkpoint, engine, export, fuse, info
 from mafs_ros.commands.benchmark import command as benchmark
 from mafs_ros.commands.calibrate import command as calibrate
+from mafs_ros.commands.fleet import command as fleet
 from mafs_ros.commands.quantize import command as quantize
 from mafs_ros.commands.replay import command as replay
 from mafs_ros.commands.view import command as view
@@ -22,6 +23,7 @@ from mafs_ros.commands.view import command as view
 COMMANDS = (
     fuse,
     replay,
+    fleet,
     bag,
     calibrate,
     view,

@@ -55,6 +55,8 @@ FROM_PIP = {
     "rerun": "rerun-sdk",
     "rerun_cli": "rerun-sdk",
     "nncf": "nncf",
+    "ray": "ray",
+    "fsspec": "fsspec",
     "tensorrt": "tensorrt-rtx",
     "torch_tensorrt": "torch-tensorrt-rtx",
 }
@@ -225,8 +227,13 @@ def test_pip_puts_everything_where_ros_looks(installed):
                 copy = share / "mafs_ros" / path.relative_to(ROOT)
                 assert copy.read_bytes() == path.read_bytes()
     assert (share / "mafs_ros/launch/mafs.launch.py").is_file()
-    for room in ("commands/calibrate/method", "commands/replay"):
-        template = f"mafs_ros/{room}/report/report.html.jinja"
+    for template in (
+        "mafs_ros/commands/calibrate/method/report/report.html.jinja",
+        "mafs_ros/commands/replay/report/report.html.jinja",
+        "mafs_ros/commands/fleet/report/fleet.html.jinja",
+        "mafs_ros/commands/fleet/report/fleet.js",
+        "mafs_ros/commands/page.css",
+    ):
         assert [path.read_bytes() for path in installed.rglob(template)] == [
             (ROOT / template).read_bytes()
         ]

@@ -1,4 +1,4 @@
-"""Memory that a process keeps for itself."""
+"""Memory that a process keeps for itself, and what there is."""
 
 from __future__ import annotations
 
@@ -41,3 +41,13 @@ def keep_freed_memory(limit: int | None = None) -> None:
     else:
         mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
         mallopt(M_TRIM_THRESHOLD, limit)
+
+
+def available_memory() -> int:
+    """Bytes that programs may still take, as Linux tells it; all there are elsewhere."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found = {line.partition(":")[0]: line.split()[1] for line in file}
+        return int(found["MemAvailable"]) << 10
+    except (OSError, KeyError, IndexError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

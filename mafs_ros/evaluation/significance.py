@@ -98,6 +98,36 @@ def miou_difference(
     return Difference(a, b, b - a, low, high, len(values))
 
 
+def pooled_difference(
+    first: Sequence[tuple[float, int]], second: Sequence[tuple[float, int]]
+) -> Difference:
+    """Difference of the means over all frames of several drives, which are drawn whole.
+
+    first, second: of each drive the sum of the metric and the number of frames that have it.
+    """
+    if not first:
+        return Difference(None, None, None, None, None, 0)
+    values = np.concatenate([np.array(first, np.float64), np.array(second, np.float64)], axis=1)
+
+    def means(sums: Values) -> tuple[Values, Values]:
+        nothing = np.full(len(sums), np.nan)
+        return (
+            np.divide(sums[:, 0], sums[:, 1], out=nothing.copy(), where=sums[:, 1] > 0),
+            np.divide(sums[:, 2], sums[:, 3], out=nothing.copy(), where=sums[:, 3] > 0),
+        )
+
+    def statistic(sums: Values, drawn: int) -> Values:
+        del drawn
+        a, b = means(sums)
+        return b - a
+
+    a, b = (float(mean[0]) for mean in means(values.sum(axis=0, keepdims=True)))
+    if np.isnan(a) or np.isnan(b):
+        return Difference(None, None, None, None, None, 0)
+    low, high = _interval(values, 1, statistic)
+    return Difference(a, b, b - a, low, high, int(values[:, 1].sum()))
+
+
 def _miou(cells: Values, background: bool) -> Values:
     """Mean IoU in percent of flat confusion matrices [R, C * C]; see metrics.ConfusionMatrix."""
     count = int(round(np.sqrt(cells.shape[1])))

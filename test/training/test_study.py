@@ -19,10 +19,12 @@ import pytest
 import yaml
 from layouts import make_layout
 
+from mafs_ros.base.lock import locked
 from mafs_ros.images.files.read import read_labels
 from training.study import __main__, runs
+from training.study.logged import error_line
 from training.study.plan import Job, Row, Study, load_study, plan
-from training.study.processes import LocalProcesses, error_line, locked
+from training.study.processes import LocalProcesses
 from training.study.table import student_quantile, summarise, write_tables
 
 STAGES = ("stage1", "teacher", "stage2")
@@ -201,7 +203,7 @@ def test_processes_run_side_by_side_and_their_errors_are_kept(
         job_of(tmp_path, "signs", sign, needs=()),
     ]
     ends: dict[str, str | None] = {}
-    with locked(tmp_path) as lock, LocalProcesses(2, lock) as processes:
+    with locked(tmp_path, "a study") as lock, LocalProcesses(2, lock) as processes:
         runs.run_jobs(jobs, processes.submit, 2, lambda job, why: ends.update({job.name: why}))
     assert ends == {
         "waits": None,
@@ -225,7 +227,7 @@ def test_jobs_share_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_stopped_study_ends_its_runs(tmp_path: Path) -> None:
-    with locked(tmp_path) as lock, LocalProcesses(1, lock) as processes:
+    with locked(tmp_path, "a study") as lock, LocalProcesses(1, lock) as processes:
         future = processes.submit(job_of(tmp_path, "long", "import time; time.sleep(600)"))
     assert future.result(0) == "ended by SIGTERM"
     assert error_line(-9, "") == "ended by SIGKILL (out of memory?)"
@@ -234,14 +236,17 @@ def test_a_stopped_study_ends_its_runs(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_left_behind_keeps_the_folder_locked(tmp_path: Path) -> None:
-    with locked(tmp_path) as lock:
+    with locked(tmp_path, "a study") as lock:
         left = subprocess.Popen(
             [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[lock]
         )
-    with pytest.raises(ValueError, match="a run that one left behind"), locked(tmp_path):
+    with (
+        pytest.raises(ValueError, match="a study, or a process that one left behind"),
+        locked(tmp_path, "a study"),
+    ):
         pass
     left.communicate(b"\n")
-    with locked(tmp_path):
+    with locked(tmp_path, "a study"):
         pass
 
 

@@ -8,10 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mafs_ros.base.lock import locked
 from mafs_ros.base.write import prepare_output_folder
 from training.recipes.options import add_data_argument, data_folders, report_errors
+from training.study.logged import LOG
+from training.study.on_ray import RayRuns
 from training.study.plan import load_study, plan
-from training.study.processes import LOG, LocalProcesses, locked
+from training.study.processes import LocalProcesses
 from training.study.runs import failures, run_study
 
 
@@ -19,12 +22,19 @@ def run(args: argparse.Namespace) -> None:
     """Run as the options say. Raises ValueError where a run failed."""
     if args.seeds < 1 or args.jobs < 1:
         raise ValueError(f"--seeds {args.seeds} --jobs {args.jobs}: expected 1 or more of each")
+    if not args.cpus > 0 or args.gpus < 0:
+        raise ValueError(f"--cpus {args.cpus} --gpus {args.gpus}: expected more than 0, 0 or more")
     study = load_study(args.study)
     data_folders(args.data)
     jobs = plan(study, range(args.seeds), args.data, args.out)
     prepare_output_folder(args.out)
-    with locked(args.out) as lock, LocalProcesses(args.jobs, lock) as processes:
-        errors = run_study(study, jobs, args.out, processes.submit, args.jobs)
+    with locked(args.out, "a study") as lock:
+        if args.ray:
+            with RayRuns(args.ray, args.cpus, args.gpus) as runs:
+                errors = run_study(study, jobs, args.out, runs.submit, runs.count)
+        else:
+            with LocalProcesses(args.jobs, lock) as processes:
+                errors = run_study(study, jobs, args.out, processes.submit, args.jobs)
     print(args.out / "table.md")
     if errors:
         raise ValueError(
@@ -45,7 +55,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_data_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the study")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each row (default: 3)")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="runs at a time, without --ray (default: 1)"
+    )
+    parser.add_argument(
+        "--ray",
+        metavar="auto|ADDRESS",
+        help="run on this Ray cluster, whose machines have data, --out and this folder under the "
+        "same paths; auto: the one running",
+    )
+    parser.add_argument(
+        "--cpus", type=float, default=1, help="processors of a run with --ray (default: 1)"
+    )
+    parser.add_argument(
+        "--gpus", type=float, default=0, help="GPUs of a run with --ray (default: 0)"
+    )
     args = parser.parse_args(argv)
     try:
         return report_errors(lambda: run(args))

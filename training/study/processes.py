@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
+from training.study.logged import LOG, error_line
 from training.study.plan import Job
-
-LOG = "log.txt"
 
 
 class LocalProcesses:
@@ -66,31 +60,3 @@ class LocalProcesses:
                 return None
             log.seek(start)
             return error_line(code, log.read().decode(errors="replace"))
-
-
-def error_line(code: int, output: str) -> str:
-    """Why a process failed, in one line: its message, else its last line."""
-    if code < 0:
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return f"ended by {signal.Signals(-code).name}{hint}"
-    lines = [line for line in output.splitlines() if line.strip()]
-    messages = [line for line in lines if line.startswith("error: ")]
-    return [f"exit code {code}", *lines[-1:], *messages[-1:]][-1].removeprefix("error: ")
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[int]:
-    """Keep other studies out of the folder; gives the descriptor of the lock.
-
-    It holds as long as a process has it: also one that outlived a study that was killed.
-    Raises ValueError where another has it.
-    """
-    with (out / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"{out}: a study, or a run that one left behind, works here: wait for its end "
-                "(fuser lists its process), or choose another --out"
-            ) from None
-        yield file.fileno()

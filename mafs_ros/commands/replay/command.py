@@ -48,6 +48,18 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("bag", metavar="BAG", type=Path, help="folder, .mcap or .db3 file")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="output folder")
+    add_evaluation_options(parser)
+    parser.add_argument(
+        "--confidence",
+        action="store_true",
+        help="compute how sure each label is, too, and write it into output.mcap",
+    )
+    add_live_options(parser)
+    parser.set_defaults(run=run, usage_error=parser.error, media=True)
+
+
+def add_evaluation_options(parser: argparse.ArgumentParser) -> None:
+    """What is evaluated of a bag, and how: those of `mafs fleet` too."""
     add_topic_options(parser)
     add_label_options(parser)
     parser.add_argument(
@@ -63,14 +75,14 @@ def add_parser(commands) -> None:
         default="",
         help="evaluate a second model file, or a second engine, beside the first",
     )
-    parser.add_argument(
-        "--confidence",
-        action="store_true",
-        help="compute how sure each label is, too, and write it into output.mcap",
-    )
     add_parameter_options(parser)
-    add_pace_options(parser)
-    parser.set_defaults(run=run, usage_error=parser.error)
+    parser.add_argument(
+        "--every",
+        metavar="N",
+        type=int,
+        default=1,
+        help="evaluate only every Nth pair; default: 1, all",
+    )
 
 
 def add_label_options(parser: argparse.ArgumentParser) -> None:
@@ -88,15 +100,8 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_pace_options(parser: argparse.ArgumentParser) -> None:
-    """Which pairs are evaluated: every Nth, or those that the live node publishes."""
-    parser.add_argument(
-        "--every",
-        metavar="N",
-        type=int,
-        default=1,
-        help="evaluate only every Nth pair; default: 1, all",
-    )
+def add_live_options(parser: argparse.ArgumentParser) -> None:
+    """Evaluate the pairs that the live node publishes."""
     parser.add_argument(
         "--live",
         action="store_true",
@@ -129,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
     options = options_from(args)
     pairs = list(each_pair(options, read_values(args.params, args.assignments)))
     if pairs[0][0]:
-        refuse_with_several_pairs(args)
+        refuse_with_several_pairs(args, args.live)
     if args.live:
         refuse_live(args, pairs[0][2])
     if not options.bag.exists():
@@ -144,16 +149,16 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def refuse_with_several_pairs(args: argparse.Namespace) -> None:
+def refuse_with_several_pairs(args: argparse.Namespace, live: bool = False) -> None:
     """What goes with one pair of cameras alone."""
     if args.rgb_topic or args.thermal_topic:
         args.usage_error(
             "--rgb-topic and --thermal-topic do not go with several pairs, whose topics are those "
             "of the parameters NAME.rgb_topic and NAME.thermal_topic"
         )
-    if args.live or args.labels:
+    if live or args.labels:
         args.usage_error(
-            f"{'--live' if args.live else '--labels'} goes with one pair of cameras: give a "
+            f"{'--live' if live else '--labels'} goes with one pair of cameras: give a "
             "--params file without the parameter pairs, and --rgb-topic and --thermal-topic"
         )
 

@@ -24,6 +24,7 @@ from mafs_ros.commands.replay.result import ReplayResult
 from mafs_ros.evaluation.bag_cameras import BagCameras
 from mafs_ros.evaluation.bag_pairs import Frame, PairReader
 from mafs_ros.evaluation.ground_truth import GroundTruth, open_labels
+from mafs_ros.evaluation.metrics import luminance
 from mafs_ros.evaluation.worst_frames import badness
 from mafs_ros.perception.alignment.watch import CERTAIN, OffsetWatch
 
@@ -57,7 +58,7 @@ def evaluate_bag(options: Options, settings: dict[str, Any]) -> ReplayResult:
             reader = PairReader(topics, settings, labels, wanted(options, result.live), cameras)
             result = replace(result, candidates=[c.result for c in candidates], pairs=reader.log)
             tables = [c.table for c in result.candidates]
-            outputs = Outputs(options.out, tables, settings["overlay_alpha"])
+            outputs = Outputs(options.out, tables, settings["overlay_alpha"], options.media)
             evaluator = Evaluator(result, candidates, labels, stack.enter_context(outputs))
             damage = evaluate_pairs(reader, bag, evaluator, expected(result))
             result.frames.remarks.extend(remarks_on_the_bag(result))
@@ -155,7 +156,7 @@ class Evaluator:
             self._result.live.compare(frame.rgb.stamp, images.perceived[0])
         row.update(self._scorer.score(frame, images))
         row["registration_px"] = self._registration_px(frame, images)
-        self._note(frame, row)
+        self._note(frame, images, row)
         self._outputs.add_row(row)
         self._keep_if_bad(frame, images, row, self._outputs.add_frame(frame, images))
 
@@ -172,13 +173,15 @@ class Evaluator:
         self._result.series.offsets.append((since_s, offset))
         return offset.length
 
-    def _note(self, frame: Frame, row: dict[str, Any]) -> None:
+    def _note(self, frame: Frame, images: Images, row: dict[str, Any]) -> None:
         """What the charts show of a frame; row: its columns of frames.csv."""
         result, series = self._result, self._result.series
         series.time_s.append((frame.rgb.stamp - result.pairs.rgb_stamps[0]) / 1e9)
         series.total_ms.append(sum(result.candidates[0].timings_ms[-1].values()))
         series.score.append(row.get("miou_percent" if self._labelled else "Qabf"))
         series.received.append(frame.received)
+        series.brightness.append(float(luminance(images.rgb).mean()))
+        series.age_ms.append((frame.received - frame.rgb.stamp) / 1e6)
 
     def _keep_if_bad(
         self, frame: Frame, images: Images, row: dict[str, Any], picture: np.ndarray

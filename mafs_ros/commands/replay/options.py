@@ -14,7 +14,7 @@ class Options:
     rgb_topic, thermal_topic: '' where they are guessed. labels: topic of the bag, or a folder.
     weights: None for those shipped. compare: weights or BACKEND[:PRECISION], '' for none.
     confidence: whether it is computed and written. rate: of the live node, as a multiple of the
-    recorded speed.
+    recorded speed. media: whether the video and output.mcap are written.
     """
 
     bag: Path
@@ -31,6 +31,7 @@ class Options:
     live: bool
     confidence: bool
     rate: float
+    media: bool
 
 
 def options_from(args: argparse.Namespace) -> Options:

@@ -27,9 +27,14 @@ from mafs_ros.perception.overlay import overlay
 
 
 class Outputs:
-    """frames.csv, the video and output.mcap, frame by frame; whole files also after Ctrl-C."""
+    """frames.csv, the video and output.mcap, frame by frame; whole files also after Ctrl-C.
 
-    def __init__(self, out: Path, tables: Sequence[ClassTable], overlay_alpha: float) -> None:
+    media: whether there are the last two.
+    """
+
+    def __init__(
+        self, out: Path, tables: Sequence[ClassTable], overlay_alpha: float, media: bool
+    ) -> None:
         self._out = out
         self._tables = tables
         self._overlay_alpha = overlay_alpha
@@ -41,11 +46,14 @@ class Outputs:
         file = self._stack.enter_context(path.open("w", newline="", encoding="utf-8"))
         self._rows = csv.writer(file, lineterminator="\n")
         self._rows.writerow(self._columns)
-        self._bag = self._stack.enter_context(
-            BagWriter(self._out / PART / "output", compress="chunks")
-        )
-        self._video = Video(self._out / "side_by_side.webm")
-        self._stack.callback(self._video.close)
+        self._bag: BagWriter | None = None
+        self._video: Video | None = None
+        if media:
+            self._bag = self._stack.enter_context(
+                BagWriter(self._out / PART / "output", compress="chunks")
+            )
+            self._video = Video(self._out / "side_by_side.webm")
+            self._stack.callback(self._video.close)
         self._described = False
 
     def __enter__(self) -> Outputs:
@@ -67,15 +75,18 @@ class Outputs:
         """Write the messages and the picture of a frame; returns the picture, uint8 [H, W, 3]."""
         perceived = images.perceived[0]
         shown = overlay(perceived.fused, perceived.labels, self._tables[0], self._overlay_alpha)
-        self._write_messages(frame, images, shown)
         picture = frame_picture(images, shown, self._tables)
-        self._video.write(picture)
+        if self._bag is not None and self._video is not None:
+            self._write_messages(self._bag, frame, images, shown)
+            self._video.write(picture)
         return picture
 
-    def _write_messages(self, frame: Frame, images: Images, shown: np.ndarray) -> None:
+    def _write_messages(
+        self, bag: BagWriter, frame: Frame, images: Images, shown: np.ndarray
+    ) -> None:
         if not self._described:
             text = TYPES.types["std_msgs/msg/String"](data=json.dumps(self._tables[0].to_dict()))
-            self._bag.write_raw(
+            bag.write_raw(
                 absolute(LABEL_INFO),
                 "std_msgs/msg/String",
                 bytes(TYPES.serialize_cdr(text, "std_msgs/msg/String")),
@@ -88,7 +99,7 @@ class Outputs:
         if perceived.confidence is not None:
             topics[CONFIDENCE] = perceived.confidence
         for topic, pixels in topics.items():
-            self._bag.write_image(
+            bag.write_image(
                 absolute(topic), pixels, frame.rgb.stamp, images.frame_id, frame.received
             )
 

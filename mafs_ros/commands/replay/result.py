@@ -76,13 +76,16 @@ class FrameLog:
 class Series:
     """What the charts show, of each evaluated frame. score: mIoU in percent, or Qabf.
 
-    offsets: those of the registration that are certain, and their seconds.
+    brightness: mean luminance of the RGB image, 0 to 255. age_ms: from the RGB stamp until both
+    images were recorded. offsets: those of the registration that are certain, and their seconds.
     """
 
     time_s: list[float] = field(default_factory=list)
     total_ms: list[float] = field(default_factory=list)
     score: list[float | None] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
+    brightness: list[float] = field(default_factory=list)
+    age_ms: list[float] = field(default_factory=list)
     offsets: list[tuple[float, Offset]] = field(default_factory=list)
 
 

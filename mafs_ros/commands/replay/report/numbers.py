@@ -34,6 +34,8 @@ def report_of(replay: ReplayResult) -> dict[str, Any]:
         "engines": [engine_of(candidate) for candidate in replay.candidates],
         "pairing": pairing_of(replay),
         "registration_px": distribution([one.length for _, one in replay.series.offsets]),
+        "brightness": distribution(replay.series.brightness),
+        "age_ms": distribution(replay.series.age_ms),
         "frames": {
             "evaluated": evaluated,
             "bad_image": replay.frames.statuses["bad_image"],

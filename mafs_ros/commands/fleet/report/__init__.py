@@ -1,0 +1,1 @@
+"""The merged report of a fleet: fleet.json, fleet.csv, fleet.html."""
