@@ -238,6 +238,7 @@ def installed() -> Iterator[Gpu]:
     with contextlib.ExitStack() as stack:
         for name, value in cuda.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, value))
+        stack.enter_context(mock.patch("mafs_ros.base.nvidia.SIGNS", ("/dev/null",)))
         for name in ("zeros", "ones", "empty"):
             stack.enter_context(mock.patch.object(torch, name, _creator(getattr(torch, name))))
         stack.enter_context(

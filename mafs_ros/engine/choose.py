@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from mafs_ros.base.backend_names import BACKENDS, CACHE_MB, PRECISIONS
+from mafs_ros.base.nvidia import has_nvidia
 from mafs_ros.engine.cache_folder import usable
 from mafs_ros.engine.interface import Engine
 
@@ -45,16 +46,15 @@ def create_engine(
     Raises BackendError, and WeightsError for the model file.
     """
     name = _choose() if backend == "auto" else backend
-    found = available_backends()
-    if name not in found:
+    if name not in BACKENDS:
         raise BackendError(f"unknown backend {name!r}: choose one of auto, {', '.join(BACKENDS)}")
     if precision not in ("auto", *PRECISIONS[name]):
         raise BackendError(
             f"backend {name!r} has no precision {precision!r}: choose one of auto, "
             + ", ".join(PRECISIONS[name])
         )
-    if found[name].startswith("not available"):
-        raise BackendError(f"backend {name!r} is {found[name]}")
+    if reason := _lacking(name):
+        raise BackendError(f"backend {name!r} is not available: {reason}")
     cache_dir = usable(cache_dir)
     if name == "openvino":
         from mafs_ros.engine.openvino.engine import OpenVinoEngine
@@ -79,27 +79,39 @@ def create_engine(
 
 
 def _choose() -> str:
-    if importlib.util.find_spec("torch") is not None:
+    # Importing torch takes seconds and 150 MB, so only where there may be a GPU to ask for.
+    if has_nvidia() and importlib.util.find_spec("torch") is not None:
         from mafs_ros.engine.cuda.device import gpu_computes
 
         if gpu_computes():
             return "torch"
     for name in ("openvino", "torch"):
-        if not _version(name).startswith("not available"):
+        if not _lacking(name):
             return name
     raise BackendError("no backend is installed: `pip install openvino` or torch")
 
 
 def _version(name: str) -> str:
-    package = {"tensorrt": "torch_tensorrt"}.get(name, name)
-    if importlib.util.find_spec(package) is None:
-        return f"not available: the Python package {package!r} is not installed"
-    if name == "tensorrt" and not _cuda():
-        return "not available: PyTorch finds no CUDA device"
+    if reason := _lacking(name):
+        return f"not available: {reason}"
     # A package may come in a distribution of another name: torch-tensorrt-rtx.
+    package = _package(name)
     return importlib.metadata.version(
         importlib.metadata.packages_distributions().get(package, [package])[0]
     )
+
+
+def _lacking(name: str) -> str:
+    """Why a backend is not there, '' if it is."""
+    if importlib.util.find_spec(_package(name)) is None:
+        return f"the Python package {_package(name)!r} is not installed"
+    if name == "tensorrt" and not (has_nvidia() and _cuda()):
+        return "PyTorch finds no CUDA device"
+    return ""
+
+
+def _package(name: str) -> str:
+    return {"tensorrt": "torch_tensorrt"}.get(name, name)
 
 
 def _cuda() -> bool:

@@ -213,6 +213,7 @@ def test_an_engine_is_kept_for_one_gpu_and_precision(
     monkeypatch.setattr(module, "CompiledGraph", lambda plan, shape: lambda *images: (plan, shape))
     monkeypatch.setattr(torch.nn.Module, "cuda", lambda graph: graph)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("mafs_ros.base.nvidia.SIGNS", ("/dev/null",))
     images = np.zeros((1, 32, 64, 3), np.uint8), np.zeros((1, 32, 64), np.uint8)
 
     def run(precision: str) -> Any:
