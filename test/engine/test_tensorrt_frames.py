@@ -116,7 +116,7 @@ def test_sizes_used_last_are_held(make: Make, builds: Builds) -> None:
     engine = make()
     for width in (12, 16, 20, 24, 12, 28):
         assert_of(7, engine(*pair(7, (1, 8, width))))
-    held = [shape[2] for shape in engine._compiled]  # type: ignore[attr-defined]
+    held = [shape[2] for shape in engine._compiled._kept]  # type: ignore[attr-defined]
     assert held == [20, 24, 12, 28] and len(builds.jobs) == 5
     assert_of(7, engine(*pair(7, (1, 8, 16))))
     assert len(builds.jobs) == 5  # of the cache

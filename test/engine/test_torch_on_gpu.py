@@ -86,7 +86,7 @@ def test_few_sizes_are_held(gpu: Gpu, weights: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(engine._graph, "forward", lambda rgb, thermal: (rgb + 1, thermal % 9))  # type: ignore[attr-defined]
     for width in range(32, 32 + 8 * (KEPT_SIZES + 2), 8):
         engine(*pair(0, (1, 32, width)))
-    assert len(engine._frames) == KEPT_SIZES  # type: ignore[attr-defined]
+    assert len(engine._frames._kept) == KEPT_SIZES  # type: ignore[attr-defined]
 
 
 def test_fp32_is_not_tf32(gpu: Gpu, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
