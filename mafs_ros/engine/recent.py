@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -23,6 +23,13 @@ class Recent(Generic[Key, Value]):
 
     def __contains__(self, key: Key) -> bool:
         return key in self._kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Key]:
+        """The keys, the one used last at the end."""
+        return iter(tuple(self._kept))
 
     def get(self, key: Key, make: Callable[[Key], Value]) -> Value:
         """Return what is kept for a key, made by `make(key)` where there is nothing.
