@@ -6,7 +6,7 @@ import heapq
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -95,7 +95,7 @@ class Progress:
         self._begun = time.monotonic()
         self._bags: Counter[str] = Counter()
         self._frames: Counter[str] = Counter()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: dict[str, float] = defaultdict(float)
         already = f", {self._ended} of them done already" if self._ended else ""
         _print(f"{total} bags{already}; {workers.count} at a time")
 
