@@ -50,6 +50,10 @@ class Engine(ABC):
         """Whether the cache seems to hold what `prepare` takes long to build for this size."""
         return False
 
+    def preparing(self, now: float) -> str:
+        """What has been prepared for long in another thread, in words; now: monotonic seconds."""
+        return ""
+
     def prepare(self, height: int, width: int) -> None:
         """Compile for images of this size and run once to warm up."""
         self(np.zeros((1, height, width, 3), np.uint8), np.zeros((1, height, width), np.uint8))

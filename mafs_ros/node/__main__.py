@@ -55,10 +55,15 @@ def main(args: list[str] | None = None) -> int:
     1: it could not start. GPU_LOST_EXIT: the GPU is lost to this process.
     """
     stop = threading.Event()
+
     # Not rclpy's own handlers: they shut the context down under the worker, and a second SIGINT
     # (a terminal and `ros2 launch` both send one) would raise in the middle of the clean-up.
+    def end(*_: object) -> None:
+        stop.set()
+        end_all_builds()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: (stop.set(), end_all_builds()))
+        signal.signal(number, end)
     keep_freed_memory(IMAGE_BUFFERS)
     try:
         code = run(sys.argv if args is None else args, stop)

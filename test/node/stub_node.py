@@ -1,21 +1,26 @@
-"""The node with backend tensorrt, over a stand-in for it: stub_node.py COMMAND ARGUMENTS.
+"""The node over a stand-in for TensorRT: builds do not end, and the GPU cannot compute.
 
-COMMAND: in place of the process that builds, Python's -c.
+A process that builds says so, with its number.
 """
 
 import sys
 
 import tensorrt_stub
 
+BUILD = (
+    "import json, os, time\n"
+    "print(json.dumps({'level': 20, 'text': f'begun by {os.getpid()}'}), flush=True)\n"
+    "time.sleep(600)"
+)
+
 if __name__ == "__main__":
-    with tensorrt_stub.installed():
-        from mafs_ros.base.resources import default_weights
+    with tensorrt_stub.installed() as gpu:
         from mafs_ros.engine import building, choose
         from mafs_ros.node import __main__ as program
 
-        building.COMMAND = (sys.executable, "-c", sys.argv[1])
+        gpu.no_kernel = "no kernel image is available"
+        building.COMMAND = (sys.executable, "-c", BUILD)
         version = choose._version
         choose._version = lambda name: "10.3.0" if name == "tensorrt" else version(name)
-        assert default_weights().is_file()
-        code = program.main([sys.argv[0], *sys.argv[2:]])
+        code = program.main()
     sys.exit(code)

@@ -1,0 +1,90 @@
+"""While an engine is built the node says so, serves by another one, and can be stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lifecycle_msgs.srv import ChangeState
+from node_bench import Bench
+from node_process import DEADLINE_S, Process, cameras
+
+from mafs_ros.engine.cache import default_cache_dir
+
+
+@pytest.fixture
+def start(ros_domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Process]]:
+    """The node of stub_node.py."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    processes = []
+
+    def start(**parameters: Any) -> Process:
+        processes.append(Process("stub_node", {"backend": "tensorrt", **parameters}))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+def message(bench: Bench) -> str:
+    """What /diagnostics says of perception."""
+    status = bench.status.get("perception")
+    return "" if status is None else status.message
+
+
+def assert_ends(process: Process) -> None:
+    """By SIGINT while a build goes on: soon, with the process that builds, and nothing is left."""
+    builder = int(re.findall(r"begun by (\d+)", process.wait_for_line("begun by"))[0])
+    (partial,) = default_cache_dir().glob(".tensorrt-*.partial")
+    began = time.monotonic()
+    process.send(signal.SIGINT)
+    assert process.wait() == 0, process.lines
+    assert time.monotonic() - began < 10  # a build takes minutes
+    assert not Path(f"/proc/{builder}").exists() and not partial.exists()
+    assert not [line for line in process.lines if "Traceback" in line], process.lines
+
+
+def test_the_node_ends_while_it_builds_at_its_start(
+    start: Callable[..., Process], bench: Bench
+) -> None:
+    process = start(image_height=32, image_width=64)
+    bench.wait(lambda: "configuring: building the engine for 64x32" in message(bench), "a build")
+    assert_ends(process)
+
+
+def test_the_node_ends_while_it_builds_in_a_transition(
+    start: Callable[..., Process], bench: Bench
+) -> None:
+    process = start(image_height=32, image_width=64, autostart=False)
+    process.wait_for_line("waiting for lifecycle transitions")
+    client = bench.node.create_client(ChangeState, "/mafs/change_state")
+    assert client.wait_for_service(DEADLINE_S)
+    request = ChangeState.Request()
+    request.transition.label = "configure"
+    client.call_async(request)
+    assert_ends(process)
+
+
+def test_another_engine_serves_while_the_worker_waits(
+    start: Callable[..., Process], bench: Bench
+) -> None:
+    process = start()
+    process.wait_for_line("active: ")
+    bench.subscribe("fused")
+    with cameras():
+        bench.wait(lambda: bench.received["fused"], "a frame")
+        bench.wait(
+            lambda: bench.values().get("fault") == "MAFS_E_ENGINE_BUILDING",
+            "the build in /diagnostics",
+        )
+        assert "; meanwhile OpenVINO" in bench.values()["engine"]
+        assert bench.state() == "active"  # it answers
+        assert_ends(process)
