@@ -56,7 +56,9 @@ FROM_PIP = {
     "rerun_cli": "rerun-sdk",
     "nncf": "nncf",
     "tensorrt": "tensorrt-rtx",
+    "tensorrt_rtx": "tensorrt-rtx",
     "torch_tensorrt": "torch-tensorrt-rtx",
+    "onnx": "onnx",
 }
 NEW_IN_STDLIB = {"compression"}  # Python 3.14
 
