@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 from functools import partial
@@ -94,24 +95,27 @@ def _choose() -> str:
 def _version(name: str) -> str:
     if reason := _lacking(name):
         return f"not available: {reason}"
-    # A package may come in a distribution of another name: torch-tensorrt-rtx.
-    package = _package(name)
-    return importlib.metadata.version(
-        importlib.metadata.packages_distributions().get(package, [package])[0]
-    )
+    package = _installed(name)[0]
+    # A package may come in a distribution of another name, torch-tensorrt-rtx, or in none.
+    distribution = importlib.metadata.packages_distributions().get(package)
+    if distribution is None:
+        return str(importlib.import_module(package).__version__)
+    return importlib.metadata.version(distribution[0])
 
 
 def _lacking(name: str) -> str:
     """Why a backend is not there, '' if it is."""
-    if importlib.util.find_spec(_package(name)) is None:
-        return f"the Python package {_package(name)!r} is not installed"
+    if not _installed(name):
+        return f"the Python package {name!r} is not installed"
     if name == "tensorrt" and not (has_nvidia() and _cuda()):
         return "PyTorch finds no CUDA device"
     return ""
 
 
-def _package(name: str) -> str:
-    return {"tensorrt": "torch_tensorrt"}.get(name, name)
+def _installed(name: str) -> list[str]:
+    """Which of the packages, any of which a backend needs, there are; the preferred one first."""
+    packages = {"tensorrt": ("torch_tensorrt", "tensorrt", "tensorrt_rtx")}.get(name, (name,))
+    return [package for package in packages if importlib.util.find_spec(package) is not None]
 
 
 def _cuda() -> bool:
