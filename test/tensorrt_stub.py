@@ -183,15 +183,34 @@ def module() -> ModuleType:
 
 
 @contextlib.contextmanager
+def modules(**stubs: ModuleType | None) -> Iterator[None]:
+    """These in place of modules, and our own modules above TensorRT imported anew.
+
+    What else is imported meanwhile stays: torch does not let itself be imported twice.
+    """
+
+    def ours() -> dict[str, ModuleType]:
+        start = "mafs_ros.engine.tensorrt"
+        return {name: found for name, found in sys.modules.items() if name.startswith(start)}
+
+    before = {**ours(), **{name: sys.modules[name] for name in stubs if name in sys.modules}}
+    for name in before:
+        del sys.modules[name]
+    sys.modules.update(stubs)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in {*ours(), *stubs}:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
+
+
+@contextlib.contextmanager
 def installed() -> Iterator[gpu_stub.Gpu]:
-    """TensorRT and its GPU, and our own modules above them, imported anew."""
-    ours = [name for name in sys.modules if name.startswith("mafs_ros.engine.tensorrt")]
+    """TensorRT and its GPU; torch-tensorrt is not there."""
     with (
         gpu_stub.installed() as gpu,
-        mock.patch.dict(sys.modules, {"tensorrt": module(), "torch_tensorrt": None}),
+        modules(tensorrt=module(), torch_tensorrt=None),
         mock.patch.object(Engine, "short_of_memory", False),
     ):
-        for name in ours:
-            del sys.modules[name]
         yield gpu
-        # dict is restored by mock.patch.dict, with what was there before

@@ -178,16 +178,14 @@ def torch_build() -> Iterator[tuple[Any, mock.Mock]]:
         convert_exported_program_to_serialized_trt_engine=lambda program, **kw: convert(**kw)
     )
     conversion = mock.Mock(dynamo_tensorrt_converter=lambda *_, **__: lambda function: function)
+    stubs = {
+        "torch_tensorrt": library,
+        "torch_tensorrt.dynamo": library.dynamo,  # type: ignore[attr-defined]
+        "torch_tensorrt.dynamo.conversion": conversion,
+    }
     with (
         tensorrt_stub.installed(),
-        mock.patch.dict(
-            sys.modules,
-            {
-                "torch_tensorrt": library,
-                "torch_tensorrt.dynamo": library.dynamo,  # type: ignore[attr-defined]
-                "torch_tensorrt.dynamo.conversion": conversion,
-            },
-        ),
+        tensorrt_stub.modules(**stubs),
         mock.patch("importlib.util.find_spec", return_value=None),
     ):
         from mafs_ros.engine.tensorrt import torch_build as module
