@@ -15,7 +15,8 @@ ASK_S = 10.0  # for a program that asks the driver, which may not answer at all
 DRIVER_FILES = ("/proc/driver/nvidia/version", "/sys/module/nvidia/version")
 L4T_FILE = "/etc/nv_tegra_release"
 # Any of these, and there is a driver: of a card, of a Jetson, of WSL.
-SIGNS = (*DRIVER_FILES, L4T_FILE, "/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg")
+BOARD_DEVICES = ("/dev/nvmap", "/dev/nvgpu", "/dev/nvhost-gpu")  # in a container too
+SIGNS = (*DRIVER_FILES, L4T_FILE, "/dev/nvidiactl", *BOARD_DEVICES, "/dev/dxg")
 
 
 def has_nvidia() -> bool:

@@ -7,6 +7,7 @@ weights do.
 
 from __future__ import annotations
 
+import atexit
 import importlib.machinery
 import importlib.metadata
 import json
@@ -26,7 +27,6 @@ if any(name in word for word in sys.orig_argv for name in {PROGRAMS}):
     gpu_stand_in.install()
 """
 VERSION = "2.8.0"  # of torch-tensorrt
-UNTIL_THE_END = ExitStack()
 
 
 def write_site(folder: Path) -> Path:
@@ -39,8 +39,13 @@ def install() -> None:
     import tensorrt_stub
     import torch
 
-    UNTIL_THE_END.enter_context(tensorrt_stub.installed())
+    from mafs_ros.engine import choose
+
+    stub = ExitStack()
+    stub.enter_context(tensorrt_stub.installed())
+    atexit.register(stub.close)
     tensorrt_stub.Engine.compute = once(tensorrt_stub.Engine.compute)
+    choose.has_nvidia = lambda: True
     torch.export.export = lambda graph, images: None
     bridge = ModuleType("torch_tensorrt")
     dynamo = ModuleType("torch_tensorrt.dynamo")
