@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from lifecycle_msgs.srv import ChangeState
 from node_bench import Bench
 from node_process import DEADLINE_S, Process, cameras
 
-from mafs_ros.engine.cache import default_cache_dir
+from mafs_ros.engine.cache_folder import default_cache_dir
 
 
 @pytest.fixture
@@ -41,13 +40,11 @@ def message(bench: Bench) -> str:
 
 
 def assert_ends(process: Process) -> None:
-    """By SIGINT while a build goes on: soon, with the process that builds, and nothing is left."""
+    """By SIGINT while a build goes on, with the process that builds, and nothing is left."""
     builder = int(re.findall(r"begun by (\d+)", process.wait_for_line("begun by"))[0])
     (partial,) = default_cache_dir().glob(".tensorrt-*.partial")
-    began = time.monotonic()
     process.send(signal.SIGINT)
-    assert process.wait() == 0, process.lines
-    assert time.monotonic() - began < 10  # a build takes minutes
+    assert process.wait() == 0, process.lines  # the build would last longer than that waits
     assert not Path(f"/proc/{builder}").exists() and not partial.exists()
     assert not [line for line in process.lines if "Traceback" in line], process.lines
 
