@@ -1,4 +1,4 @@
-"""While an engine is built the node says so, serves by another one, and can be stopped."""
+"""While an engine is built the node says so, and can be stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from lifecycle_msgs.srv import ChangeState
 from node_bench import Bench
-from node_process import DEADLINE_S, Process, cameras
+from node_process import DEADLINE_S, Process
 
 from mafs_ros.engine.cache_folder import default_cache_dir
 
@@ -68,20 +68,3 @@ def test_the_node_ends_while_it_builds_in_a_transition(
     request.transition.label = "configure"
     client.call_async(request)
     assert_ends(process)
-
-
-def test_another_engine_serves_while_the_worker_waits(
-    start: Callable[..., Process], bench: Bench
-) -> None:
-    process = start()
-    process.wait_for_line("active: ")
-    bench.subscribe("fused")
-    with cameras():
-        bench.wait(lambda: bench.received["fused"], "a frame")
-        bench.wait(
-            lambda: bench.values().get("fault") == "MAFS_E_ENGINE_BUILDING",
-            "the build in /diagnostics",
-        )
-        assert "; meanwhile OpenVINO" in bench.values()["engine"]
-        assert bench.state() == "active"  # it answers
-        assert_ends(process)
