@@ -60,8 +60,10 @@ lint: $(VENV)/test.stamp
 test-newest: $(NEW_VENV)/stamp
 	$(NEW_VENV)/bin/python -m pytest -p no:cacheprovider $(NODE_TESTS)
 
-# Its own environment: TensorRT-RTX and torch-tensorrt are tied to one release of torch.
-test-tensorrt: $(TRT_VENV)/stamp
+# By TensorRT's parser, in the .venv of `make test`; by torch-tensorrt, in an environment of its own,
+# since that is tied to one release of torch and of TensorRT-RTX, which has no int8 yet.
+test-tensorrt: $(TRT_VENV)/stamp $(VENV)/test.stamp
+	MAFS_TENSORRT=1 $(PY) -m pytest -m tensorrt -rP -o faulthandler_timeout=0 test/engine/test_tensorrt_onnx.py
 	$(TRT_VENV)/bin/python -m pytest -m tensorrt -rP -o faulthandler_timeout=0 test/engine/test_tensorrt.py
 
 parameters: $(VENV)/demo.stamp
@@ -111,7 +113,7 @@ $(NEW_VENV)/stamp: requirements/newest.txt $(VENV)/test.stamp
 		-c 'import sysconfig; print(sysconfig.get_path("purelib"))')/zz_rest.pth"
 	@touch $@
 
-$(TRT_VENV)/stamp: requirements/tensorrt.txt requirements/rtx.txt requirements/constraints.txt
+$(TRT_VENV)/stamp: requirements/tensorrt.txt requirements/constraints.txt
 	@$(or $(PYTHON),false) -c '$(SUPPORTED)' && $(PYTHON) -m venv $(TRT_VENV)
 	@echo "Installing torch, TensorRT-RTX and torch-tensorrt into $(TRT_VENV) ..."
 	@$(TRT_PIP) --no-deps --retries 2 --extra-index-url $(TORCH_CPU_INDEX) \

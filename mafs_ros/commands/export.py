@@ -12,6 +12,9 @@ example:
   mafs export --format onnx --size 640x480 --precision fp16 mafs.onnx
   trtexec --onnx=mafs.onnx --stronglyTyped --saveEngine=mafs.plan
 
+int8 rounds as the int8 model of `mafs quantize` does, which has to be there for that size and to
+have passed its check; the rest is fp16.
+
 Inputs: rgb uint8 [1, H, W, 3] and thermal uint8 [1, H, W], scaled and registered as the node does.
 Outputs: fused uint8 [1, H, W, 3] and labels uint8 [1, H, W], class ids."""
 
@@ -29,7 +32,7 @@ def add_parser(commands) -> None:
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write")
     parser.add_argument("--format", choices=("onnx",), default="onnx")
     add_size_option(parser)
-    parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
+    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
     parser.add_argument(
         "--weights",
         metavar="FILE",
@@ -42,7 +45,7 @@ def add_parser(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export; raises ImportError, OSError or ValueError."""
     from mafs_ros.base.resources import default_weights
-    from mafs_ros.engine.onnx import export_onnx
+    from mafs_ros.engine.onnx.export import export_onnx
 
     if not args.out.absolute().parent.is_dir():
         raise FileNotFoundError(f"{args.out.parent}: there is no such folder")

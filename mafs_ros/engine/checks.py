@@ -90,6 +90,12 @@ def read_checks(weights: Path) -> dict[tuple[int, int], Check]:
     return checks
 
 
+def int8_fault(checks: dict[tuple[int, int], Check], size: tuple[int, int]) -> str:
+    """Why no int8 model is to be used for images of height, width; empty where one is."""
+    check = checks.get(size)
+    return check.int8_fault() if check else "`mafs quantize` has made no model for this size"
+
+
 @contextlib.contextmanager
 def keep_checks(weights: Path) -> Iterator[None]:
     """While the description in a model file is rewritten, and no weight of it changes.

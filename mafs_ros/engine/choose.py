@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 from functools import partial
@@ -91,15 +92,18 @@ def _choose() -> str:
 
 
 def _version(name: str) -> str:
-    package = {"tensorrt": "torch_tensorrt"}.get(name, name)
-    if importlib.util.find_spec(package) is None:
-        return f"not available: the Python package {package!r} is not installed"
+    packages = {"tensorrt": ("torch_tensorrt", "tensorrt", "tensorrt_rtx")}.get(name, (name,))
+    there = [package for package in packages if importlib.util.find_spec(package) is not None]
+    if not there:
+        return f"not available: the Python package {name!r} is not installed"
+    package = there[0]
     if name == "tensorrt" and not _cuda():
         return "not available: PyTorch finds no CUDA device"
-    # A package may come in a distribution of another name: torch-tensorrt-rtx.
-    return importlib.metadata.version(
-        importlib.metadata.packages_distributions().get(package, [package])[0]
-    )
+    # A package may come in a distribution of another name, torch-tensorrt-rtx, or in none.
+    distribution = importlib.metadata.packages_distributions().get(package)
+    if distribution is None:
+        return str(importlib.import_module(package).__version__)
+    return importlib.metadata.version(distribution[0])
 
 
 def _cuda() -> bool:

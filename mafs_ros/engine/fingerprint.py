@@ -23,7 +23,15 @@ CONVERSION = {
         "openvino/gates.py",
         "openvino/planes.py",
     ),
-    "tensorrt": ("tensorrt/self_check.py", "tensorrt/torch_build.py"),
+    "tensorrt": (
+        "onnx/export.py",
+        "onnx/int8.py",
+        "openvino/ranges.py",
+        "tensorrt/build.py",
+        "tensorrt/onnx_build.py",
+        "tensorrt/self_check.py",
+        "tensorrt/torch_build.py",
+    ),
 }
 # Read and write model files, whose contents have a hash of their own; decide no graph.
 FILES_ALONE = {"weights.py", "official.py"}

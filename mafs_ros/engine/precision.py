@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mafs_ros.engine.checks import Check
+from mafs_ros.engine.checks import Check, int8_fault
 
 Size = tuple[int, int]  # height, width
 
@@ -27,13 +27,9 @@ def choose_precision(
     if wished not in ("auto", "int8"):
         return wished, ""
     check = checks.get(size)
-    fault = (
-        "`mafs quantize` has made no model for this size"
-        if check is None
-        else "this CPU has no fast int8"
-        if "int8" not in native
-        else check.int8_fault()
-    )
+    fault = int8_fault(checks, size)
+    if check is not None and "int8" not in native:
+        fault = "this CPU has no fast int8"
     if wished == "int8" and not fault:
         return "int8", ""
     for name in _passed(check, checks):

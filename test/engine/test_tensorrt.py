@@ -1,8 +1,7 @@
-"""TensorRT: the graphs convert and build without a GPU; engines that run on one equal eager.
+"""TensorRT by torch-tensorrt: the graphs convert and build without a GPU; on one they equal eager.
 
-`make test` has TensorRT-RTX alone, parses the ONNX files of mafs-lite and builds their engines.
-What takes longer or needs torch-tensorrt (requirements/tensorrt.txt) is for `make test-tensorrt`,
-the end of the file for an NVIDIA GPU. No test here has run an engine on a GPU yet.
+What needs torch-tensorrt (requirements/tensorrt.txt) is for `make test-tensorrt`, the end of the
+file for an NVIDIA GPU. No test here has run an engine on a GPU yet.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import gc
 import importlib.util
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,15 +20,10 @@ import torch
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine import BackendError, create_engine
 from mafs_ros.engine.graph import DeployedGraph, example_images
-from mafs_ros.engine.onnx import export_onnx
 from mafs_ros.model import build_model
 from mafs_ros.model.weights import ModelInfo, save_weights
 from mafs_ros.perception.classes import load_class_table
 
-needs_rtx = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None,
-    reason="needs TensorRT-RTX (requirements/tensorrt.txt): make test-tensorrt",
-)
 needs_torch_tensorrt = pytest.mark.skipif(
     importlib.util.find_spec("torch_tensorrt") is None,
     reason="needs torch-tensorrt or takes minutes (requirements/tensorrt.txt): make test-tensorrt",
@@ -44,73 +37,6 @@ PRECISIONS = ("fp32", "fp16")
 SIZES = ((480, 640), (97, 131))
 every_precision = pytest.mark.parametrize("precision", PRECISIONS)
 every_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """A model file of each preset with random weights."""
-    folder = tmp_path_factory.mktemp("weights")
-    table = load_class_table("mfnet").to_dict()
-    files = {}
-    for preset in PRESETS:
-        torch.manual_seed(0)
-        files[preset] = folder / f"{preset}.safetensors"
-        save_weights(files[preset], build_model(preset, 9), ModelInfo(preset, {}, table))
-    yield files
-    for file in files.values():
-        file.unlink()
-
-
-@pytest.mark.tensorrt
-@pytest.mark.timeout(900)
-@needs_rtx
-@pytest.mark.parametrize("preset", ["mafs-lite", pytest.param("mafs", marks=needs_torch_tensorrt)])
-@every_precision
-@every_size
-def test_tensorrt_parses_the_onnx_file_and_builds(
-    preset: str, precision: str, size: tuple[int, int], weights: dict[str, Path], tmp_path: Path
-) -> None:
-    """No stubs: TensorRT-RTX builds for an absent GPU (SM89)."""
-    import tensorrt_rtx
-
-    file = tmp_path / "graph.onnx"
-    times = [time.perf_counter()]
-    export_onnx(weights[preset], file, size, precision)
-    times.append(time.perf_counter())
-    builder = tensorrt_rtx.Builder(tensorrt_rtx.Logger(tensorrt_rtx.Logger.WARNING))
-    typed = 1 << int(tensorrt_rtx.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = builder.create_network(typed)
-    parser = tensorrt_rtx.OnnxParser(network, builder.logger)
-    parsed = parser.parse_from_file(str(file))
-    assert parsed, [parser.get_error(index).desc() for index in range(parser.num_errors)]
-    times.append(time.perf_counter())
-    ends = {
-        end.name: (tuple(end.shape), end.dtype)
-        for count, get in (
-            (network.num_inputs, network.get_input),
-            (network.num_outputs, network.get_output),
-        )
-        for end in map(get, range(count))
-    }
-    byte = tensorrt_rtx.DataType.UINT8
-    assert ends == {
-        "rgb": ((1, *size, 3), byte),
-        "thermal": ((1, *size), byte),
-        "fused": ((1, *size, 3), byte),
-        "labels": ((1, *size), byte),
-    }
-    config = builder.create_builder_config()
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(tensorrt_rtx.ComputeCapability.SM89, 0)
-    plan = builder.build_serialized_network(network, config)
-    assert plan is not None and plan.nbytes > 1 << 20
-    times.append(time.perf_counter())
-    export_s, parse_s, build_s = np.diff(times)
-    print(
-        f"\nRTX {preset} {precision} {size[1]}x{size[0]}: {network.num_layers} layers, "
-        f"{plan.nbytes / 1e6:.1f} MB; export {export_s:.1f} s, parse {parse_s:.1f} s, "
-        f"build {build_s:.1f} s"
-    )
 
 
 @pytest.fixture(scope="module")

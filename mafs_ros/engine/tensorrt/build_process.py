@@ -23,6 +23,7 @@ import torch
 from mafs_ros.base.errors import one_line
 from mafs_ros.engine.graph import DeployedGraph
 from mafs_ros.engine.job import PLAN, Job
+from mafs_ros.engine.tensorrt.build import builder
 from mafs_ros.engine.tensorrt.compiled import CompiledGraph, read_plan
 from mafs_ros.engine.tensorrt.self_check import compare, pair, reference_of
 from mafs_ros.model.weights import load_weights
@@ -45,7 +46,8 @@ def main(argument: str, plan_builder: Callable[[], Callable[..., bytes]] | None 
     logging.getLogger().addHandler(handler)
     logging.getLogger("mafs_ros").setLevel(logging.INFO)
     try:
-        run(job, (plan_builder or installed_builder)())
+        build = plan_builder() if plan_builder else builder(Path(job.weights), job.precision)
+        run(job, build)
     except Exception as error:
         log.debug("", exc_info=True)
         handler.tell(logging.CRITICAL, one_line(error))
@@ -53,25 +55,18 @@ def main(argument: str, plan_builder: Callable[[], Callable[..., bytes]] | None 
     return 0
 
 
-def installed_builder() -> Callable[..., bytes]:
-    """The `build_plan` of the library that is installed; raises ImportError where none is."""
-    from mafs_ros.engine.tensorrt.torch_build import build_plan
-
-    return build_plan
-
-
 def run(job: Job, build: Callable[..., bytes]) -> None:
     """Build, keep, check. Raises whatever goes wrong."""
     folder, shape = Path(job.folder), tuple(job.shape)
     network = load_weights(Path(job.weights))[0]
     reference = reference_of(network, shape)
-    graph = DeployedGraph(network, job.precision).cuda()
+    graph = DeployedGraph(network, "fp16" if job.precision == "int8" else job.precision).cuda()
     plan = build(graph, shape, job.precision, workspace_mb=job.workspace_mb)
     (folder / PLAN).write_bytes(plan)
     del graph, network
     torch.cuda.empty_cache()
     log.info("checking the engine against fp32")
-    check = compare(CompiledGraph(read_plan(plan), shape)(*pair(shape)), reference)
+    check = compare(CompiledGraph(read_plan(plan), shape)(*pair(shape)), reference, job.precision)
     check.write(folder)
     log.info("%s", check)
 

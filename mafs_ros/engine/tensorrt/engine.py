@@ -19,11 +19,13 @@ from mafs_ros.base.faults import Fault
 from mafs_ros.engine.attempts import Attempts
 from mafs_ros.engine.building import Builder
 from mafs_ros.engine.cache import fetch, graph_facts, holds
+from mafs_ros.engine.checks import int8_fault, read_checks
 from mafs_ros.engine.cuda.device import raise_if_lost
 from mafs_ros.engine.inspection import Inspection
 from mafs_ros.engine.interface import Engine, Image
 from mafs_ros.engine.job import PLAN, Job
 from mafs_ros.engine.recent import Recent
+from mafs_ros.engine.tensorrt.build import route
 from mafs_ros.engine.tensorrt.compiled import CompiledGraph, read_plan
 from mafs_ros.engine.tensorrt.library import machine_facts, tensorrt
 from mafs_ros.engine.tensorrt.self_check import SelfCheck
@@ -37,8 +39,10 @@ KEPT_SIZES = 4  # compiled image sizes held at a time
 class TensorRtEngine(Engine):
     """The deployed graph compiled by TensorRT, one engine per image size.
 
-    precision: 'fp32' (without TF32), 'fp16' (see `mafs_ros.engine.half`), or 'auto', which is
-    fp16. workspace_mb: memory in MiB that an engine may work in, 0 for TensorRT's choice. A build
+    precision: 'fp32' (without TF32), 'fp16' (see `mafs_ros.engine.half`), 'int8' where `mafs
+    quantize` has made a model for the image size, the rest and other sizes in fp16, or 'auto',
+    which is fp16. workspace_mb: memory in MiB that an engine may work in, 0 for TensorRT's
+    choice. A build
     takes minutes on an embedded board, in a process of its own; the engine is kept in `cache_dir`
     and is good for this GPU, these versions and these weights alone. One whose check against fp32
     has failed is kept and not used. What fails at a size is tried again after a pause.
@@ -64,6 +68,7 @@ class TensorRtEngine(Engine):
         self.model_info = read_info(weights)
         self._weights, self._cache_dir, self._cache_mb = weights, cache_dir, cache_mb
         self._precision = "fp16" if precision == "auto" else precision
+        self._int8 = read_checks(weights) if precision == "int8" else {}
         self._workspace_mb = workspace_mb
         self._compiled: Recent[tuple[int, ...], CompiledGraph] = Recent(KEPT_SIZES)
         self._checks: dict[tuple[int, ...], SelfCheck] = {}
@@ -106,9 +111,19 @@ class TensorRtEngine(Engine):
         return compiled
 
     def _fetch(self, shape: tuple[int, ...]) -> CompiledGraph:
+        precision, reason = self._precision_at(shape)
+        if reason:
+            log.warning(
+                "%s runs in %s: no int8: %s",
+                _size(shape),
+                precision,
+                reason,
+                extra=Fault.ENGINE_PRECISION.extra,
+            )
+
         def build(folder: Path) -> None:
             self._builder.build(
-                Job(str(self._weights), shape, self._precision, str(folder), self._workspace_mb)
+                Job(str(self._weights), shape, precision, str(folder), self._workspace_mb)
             )
 
         def load(folder: Path) -> tuple[SelfCheck, Any]:
@@ -130,8 +145,17 @@ class TensorRtEngine(Engine):
         return CompiledGraph(plan, shape)
 
     def _facts(self, shape: tuple[int, ...]) -> dict[str, str]:
-        facts = graph_facts(self.name, self._precision, self._weights, shape) | machine_facts()
-        return {**facts, "workspace_mb": str(self._workspace_mb)}
+        precision = self._precision_at(shape)[0]
+        facts = graph_facts(self.name, precision, self._weights, shape) | machine_facts()
+        if precision == "int8":
+            model = self._int8[shape[1], shape[2]].facts["precisions"]["int8"]["sha256"]
+            facts["int8_model"] = model[:16]
+        return {**facts, "built_by": route(precision), "workspace_mb": str(self._workspace_mb)}
+
+    def _precision_at(self, shape: tuple[int, ...]) -> tuple[str, str]:
+        """The precision for a shape, and why it is not the int8 wished for."""
+        fault = int8_fault(self._int8, (shape[1], shape[2])) if self._precision == "int8" else ""
+        return "fp16" if fault else self._precision, fault
 
 
 def _size(shape: tuple[int, ...]) -> str:

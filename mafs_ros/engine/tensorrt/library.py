@@ -1,4 +1,7 @@
-"""TensorRT as it is installed, and what an engine depends on of it and of the GPU."""
+"""TensorRT as it is installed, and what an engine depends on of it and of the GPU.
+
+That is TensorRT, or TensorRT-RTX, its sibling for desktop GPUs, where it is there alone.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from mafs_ros.engine.gpu import gpu_facts
 if importlib.util.find_spec("torch_tensorrt") is not None:
     import torch_tensorrt  # noqa: F401 - it may put TensorRT-RTX in the place of TensorRT
 
-import tensorrt  # isort: skip
+if importlib.util.find_spec("tensorrt") is None:
+    import tensorrt_rtx as tensorrt  # isort: skip
+else:
+    import tensorrt  # isort: skip
 
 __all__ = ["machine_facts", "tensorrt"]
 

@@ -16,8 +16,8 @@ from mafs_ros.model.mafs import Mafs
 from mafs_ros.simulation import StreetSimulation
 
 FILE = "check.json"  # in an entry of the cache
-FUSED_LEVELS = 2  # of 255, that no value of the fused image may differ by more
-LABELS_EQUAL = 0.995  # of the pixels
+# By precision: of 255, what no value of the fused image may differ by more; share of the labels.
+LIMITS = {"fp32": (2, 0.995), "fp16": (2, 0.995), "int8": (16, 0.98)}
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,12 @@ class SelfCheck:
 
     fused_levels: int
     labels_equal: float
+    precision: str = "fp32"
 
     @property
     def passed(self) -> bool:
-        return self.fused_levels <= FUSED_LEVELS and self.labels_equal >= LABELS_EQUAL
+        levels, share = LIMITS[self.precision]
+        return self.fused_levels <= levels and self.labels_equal >= share
 
     def __str__(self) -> str:
         share = np.floor(1e4 * self.labels_equal) / 100  # 99.996 is not all of them
@@ -43,13 +45,15 @@ class SelfCheck:
     def read(cls, folder: Path) -> SelfCheck:
         """That of an entry; raises OSError, ValueError, KeyError."""
         told = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return cls(int(told["fused_levels"]), float(told["labels_equal"]))
+        return cls(int(told["fused_levels"]), float(told["labels_equal"]), str(told["precision"]))
 
 
-def compare(results: tuple[Image, Image], reference: tuple[Image, Image]) -> SelfCheck:
+def compare(
+    results: tuple[Image, Image], reference: tuple[Image, Image], precision: str
+) -> SelfCheck:
     """The check of fused image and labels against those of the reference."""
     apart = np.abs(results[0].astype(np.int16) - reference[0]).max()
-    return SelfCheck(int(apart), float((results[1] == reference[1]).mean()))
+    return SelfCheck(int(apart), float((results[1] == reference[1]).mean()), precision)
 
 
 def pair(shape: tuple[int, ...]) -> tuple[Image, Image]:
