@@ -58,7 +58,9 @@ FROM_PIP = {
     "ray": "ray",
     "fsspec": "fsspec",
     "tensorrt": "tensorrt-rtx",
+    "tensorrt_rtx": "tensorrt-rtx",
     "torch_tensorrt": "torch-tensorrt-rtx",
+    "onnx": "onnx",
 }
 NEW_IN_STDLIB = {"compression"}  # Python 3.14
 

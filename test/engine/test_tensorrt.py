@@ -21,8 +21,6 @@ from mafs_ros.base.resources import default_weights
 from mafs_ros.engine import BackendError, create_engine
 from mafs_ros.engine.graph import DeployedGraph, example_images
 from mafs_ros.model import build_model
-from mafs_ros.model.weights import ModelInfo, save_weights
-from mafs_ros.perception.classes import load_class_table
 
 needs_torch_tensorrt = pytest.mark.skipif(
     importlib.util.find_spec("torch_tensorrt") is None,

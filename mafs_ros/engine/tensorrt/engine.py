@@ -42,10 +42,10 @@ class TensorRtEngine(Engine):
     precision: 'fp32' (without TF32), 'fp16' (see `mafs_ros.engine.half`), 'int8' where `mafs
     quantize` has made a model for the image size, the rest and other sizes in fp16, or 'auto',
     which is fp16. workspace_mb: memory in MiB that an engine may work in, 0 for TensorRT's
-    choice. A build
-    takes minutes on an embedded board, in a process of its own; the engine is kept in `cache_dir`
-    and is good for this GPU, these versions and these weights alone. One whose check against fp32
-    has failed is kept and not used. What fails at a size is tried again after a pause.
+    choice. A build takes minutes on an embedded board, in a process of its own; the engine is kept
+    in `cache_dir` and is good for this GPU, these versions and these weights alone. One whose
+    check against fp32 has failed is kept and not used. What fails at a size is tried again after a
+    pause.
 
     Raises RuntimeError where there is no CUDA device.
     """
