@@ -51,6 +51,7 @@ def test_an_engine_is_built_and_checked_in_a_process_of_its_own(
         "passed": True,
         "fused_levels": 0,
         "labels_equal": 1.0,
+        "precision": "fp32",
     }
     assert "build: fused within 0 of 255 of fp32, labels equal 100 %" in caplog.messages
 

@@ -16,11 +16,12 @@ from gpu_stub import NAME, Gpu
 
 from mafs_ros.base.resources import default_weights
 from mafs_ros.engine import attempts
+from mafs_ros.engine.cache import entries
 from mafs_ros.engine.interface import Engine, GpuLostError
 from mafs_ros.engine.job import PLAN, Job
 
 SHAPE = (1, 8, 12)
-PASSED = {"fused_levels": 1, "labels_equal": 0.9999}
+PASSED = {"fused_levels": 1, "labels_equal": 0.9999, "precision": "fp16"}
 Make = Callable[..., Engine]
 
 
@@ -252,3 +253,33 @@ def test_what_tensorrt_says_is_on_our_log(make: Make, caplog: pytest.LogCaptureF
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
         ("INFO", "TensorRT: Detected another GPU")
     ]
+
+
+def test_int8_is_for_the_sizes_that_have_a_model(
+    make: Make, builds: Builds, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = make(precision="int8")
+    engine(*pair(10))
+    assert "12x8 runs in fp16: no int8: `mafs quantize` has made no model" in caplog.text
+    builds.check = {"fused_levels": 16, "labels_equal": 0.981, "precision": "int8"}
+    engine(*pair(10, (1, 480, 640)))
+    assert [job.precision for job in builds.jobs] == ["fp16", "int8"]
+    kept = {entry.facts["precision"]: entry.facts for entry in entries(tmp_path)}
+    assert kept["int8"]["built_by"] == "onnx" and len(kept["int8"]["int8_model"]) == 16
+
+
+def test_an_int8_engine_may_differ_more_and_not_without_limit(make: Make, builds: Builds) -> None:
+    builds.check = {"fused_levels": 17, "labels_equal": 0.999, "precision": "int8"}
+    with pytest.raises(RuntimeError, match="failed its check"):
+        make(precision="int8")(*pair(10, (1, 480, 640)))
+
+
+def test_the_way_of_a_build_is_told_by_what_is_installed(
+    gpu: Gpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mafs_ros.engine.tensorrt import build
+
+    for there, routes in ((True, ["torch-tensorrt", "onnx"]), (False, ["onnx", "onnx"])):
+        spec = object() if there else None
+        monkeypatch.setattr(build.importlib.util, "find_spec", lambda _, spec=spec: spec)
+        assert [build.route(precision) for precision in ("fp16", "int8")] == routes

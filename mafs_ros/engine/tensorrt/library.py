@@ -14,10 +14,10 @@ from mafs_ros.engine.gpu import gpu_facts
 if importlib.util.find_spec("torch_tensorrt") is not None:
     import torch_tensorrt  # noqa: F401 - it may put TensorRT-RTX in the place of TensorRT
 
-if importlib.util.find_spec("tensorrt") is None:
-    import tensorrt_rtx as tensorrt  # isort: skip
-else:
+try:
     import tensorrt  # isort: skip
+except ModuleNotFoundError:
+    import tensorrt_rtx as tensorrt  # isort: skip
 
 __all__ = ["machine_facts", "tensorrt"]
 
