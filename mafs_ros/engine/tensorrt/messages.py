@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 KEPT_ERRORS = 3
 
 
-class Messages(tensorrt.ILogger):  # type: ignore[misc]
+class Messages(tensorrt.ILogger):
     """Takes TensorRT's messages; its errors are kept, because its calls tell none but None."""
 
     def __init__(self) -> None:
