@@ -8,7 +8,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +26,10 @@ THREADS = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENCV_FOR_THREADS_NUM"] = THREADS
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 # Fast DDS 2 (the wheels of Jazzy) ignores the second name, 3 warns of the first.
-FAST_DDS_3 = int(version("ros-rmw-fastrtps-cpp").partition(".")[0]) >= 9
+try:
+    FAST_DDS_3 = int(version("ros-rmw-fastrtps-cpp").partition(".")[0]) >= 9
+except PackageNotFoundError:  # `make test-tensorrt` has an environment without ROS
+    FAST_DDS_3 = False
 PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE" if FAST_DDS_3 else "FASTRTPS_DEFAULT_PROFILES_FILE"
 os.environ[PROFILE] = str(ROOT / "config" / "fastdds_shm.xml")
 os.environ.setdefault("ROS_LOG_DIR", str(Path(tempfile.gettempdir()) / "mafs_ros_test_log"))

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from mafs_ros.base.resources import default_weights
-from mafs_ros.engine import BackendError, create_engine
+from mafs_ros.engine import BackendError, available_backends, create_engine
 from mafs_ros.engine.graph import DeployedGraph, example_images
 from mafs_ros.model import build_model
 
@@ -27,8 +27,8 @@ needs_torch_tensorrt = pytest.mark.skipif(
     reason="needs torch-tensorrt or takes minutes (requirements/tensorrt.txt): make test-tensorrt",
 )
 needs_gpu = pytest.mark.skipif(
-    not torch.cuda.is_available() or importlib.util.find_spec("torch_tensorrt") is None,
-    reason="runs an engine: needs an NVIDIA GPU with torch-tensorrt",
+    available_backends()["tensorrt"].startswith("not available"),
+    reason="runs an engine: needs an NVIDIA GPU with TensorRT",
 )
 PRESETS = ("mafs-lite", "mafs")
 PRECISIONS = ("fp32", "fp16")

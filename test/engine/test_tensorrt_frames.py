@@ -199,7 +199,7 @@ def test_failures_are_remembered_in_bounded_memory(clock: Clock) -> None:
 def test_an_engine_that_fails_its_check_is_kept_and_not_used(
     make: Make, builds: Builds, caplog: pytest.LogCaptureFixture
 ) -> None:
-    builds.check = {"fused_levels": 3, "labels_equal": 1.0}
+    builds.check = {"fused_levels": 3, "labels_equal": 1.0, "precision": "fp16"}
     for _ in range(2):
         engine = make()
         with pytest.raises(RuntimeError, match="failed its check: fused within 3 of 255"):

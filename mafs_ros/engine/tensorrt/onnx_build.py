@@ -61,8 +61,6 @@ def settings(
 ) -> Any:
     """Return TensorRT's settings of a build; see `build_plan_from_onnx`."""
     config = builder.create_builder_config()
-    # So that `mafs engine inspect` can tell kind and precision of each layer.
-    config.profiling_verbosity = tensorrt.ProfilingVerbosity.DETAILED
     if precision == "fp32":
         config.clear_flag(tensorrt.BuilderFlag.TF32)
     if workspace_mb:
