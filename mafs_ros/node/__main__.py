@@ -108,7 +108,9 @@ def live(node: MafsNode, stop: threading.Event) -> int:
             starter.join(GRACE_S)  # a build that was told to end removes what it left
             return 0
         if not node.active:
-            return GPU_LOST_EXIT if node.gpu_lost else 1
+            if node.gpu_lost:
+                return GPU_LOST_EXIT
+            return 0 if stop.is_set() else 1  # what ends a build lets the start fail
     else:
         node.get_logger().info("waiting for lifecycle transitions (autostart is false)")
     sys.setswitchinterval(SWITCH_S)
