@@ -69,7 +69,7 @@ def stages_of(recipe: Recipe, out: Path) -> list[Stage]:
     joint = partial(stage2.train, start=start, teacher=taught)
     stages.append(Stage("stage2", "stage2", recipe, joint))
     if recipe.finish is not None:
-        own = partial(stage2.train, start=out / "stage2" / MODEL, teacher=taught)
+        own = partial(stage2.train, start=out / "stage2" / MODEL)
         stages.append(Stage("finish", "stage2", finishing(recipe, recipe.finish), own))
     return stages
 
@@ -98,6 +98,7 @@ def finishing(recipe: Recipe, finish: Finish) -> Recipe:
         optimisation=finish.optimisation,
         weights=weights,
         segmentation=finish.segmentation,
+        distillation="none",
     )
     return dataclasses.replace(recipe, augmentation=finish.augmentation, stage2=stage)
 
@@ -203,7 +204,7 @@ def takes(recipe: Recipe, name: str, stages: Sequence[str]) -> str:
         begins = "all of stage2"
     elif name != "stage1" and "stage1" in stages:
         begins += f"; {', '.join(ALGORITHM_1)} of stage1"
-    if name in ("stage2", "finish") and "teacher" in stages:
+    if name == "stage2" and "teacher" in stages:
         begins += "; distils from teacher"
     return begins
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState, GetState
 from node_messages import header, rgb_message, stamp_of, thermal_message
 from node_process import DEADLINE_S
@@ -48,6 +48,13 @@ TOPICS = {
 }
 
 
+class Statuses(dict[str, DiagnosticStatus]):
+    """Of /diagnostics; what it has not told yet is stale."""
+
+    def __missing__(self, name: str) -> DiagnosticStatus:
+        return DiagnosticStatus(level=DiagnosticStatus.STALE, name=name)
+
+
 class Bench:
     """The cameras and the consumer of the node under test, in this process."""
 
@@ -57,7 +64,7 @@ class Bench:
         self.node = rclpy.create_node("bench", context=self.context)
         self.changed = threading.Condition()
         self.received: dict[str, list[Any]] = {name: [] for name in (*TOPICS, "label_info")}
-        self.status: dict[str, Any] = {}
+        self.status = Statuses()
         self.publishers: dict[str, Any] = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.executor = SingleThreadedExecutor(context=self.context)
@@ -93,7 +100,9 @@ class Bench:
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
         with self.changed:
-            self.status = {status.name.partition(": ")[2]: status for status in array.status}
+            self.status = Statuses(
+                {status.name.partition(": ")[2]: status for status in array.status}
+            )
             self.changed.notify_all()
 
     def wait(self, condition: Callable[[], Any], what: str, timeout_s: float = DEADLINE_S) -> None:

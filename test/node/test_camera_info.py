@@ -65,11 +65,15 @@ class Rig(Bench):
         )
 
     def _publish(self, topic: str, message: Any) -> None:
+        self.offer(topic, type(message))
+        self.publishers[topic].publish(message)
+
+    def offer(self, topic: str, kind: type) -> None:
+        """Be a publisher that the node hears; it may find it a moment after this one finds it."""
         if topic not in self.publishers:
-            publisher = self.node.create_publisher(type(message), topic, RELIABLE)
+            publisher = self.node.create_publisher(kind, topic, RELIABLE)
             self.publishers[topic] = publisher
             self.wait_until(publisher.get_subscription_count, f"nobody on {topic}")
-        self.publishers[topic].publish(message)
 
     def wait_until(self, condition: Callable[[], Any], what: str) -> None:
         deadline = time.monotonic() + DEADLINE_S
@@ -148,6 +152,7 @@ def test_depth_is_used_where_it_is_recent(
         registration="camera_info", depth_topic="/depth/image", stale_timeout_s=1.0, **FIXED
     )
     rig.subscribe("fused")
+    rig.offer("/depth/image", Image)
     infos = {camera: camera_info(camera) for camera in ("rgb", "thermal")}
     rig.inform_until("no depth image on /depth/image for", **infos)
     assert rig.fused_strip() == (60 + SHIFT, 79 + SHIFT)  # the plane

@@ -171,7 +171,7 @@ def test_the_model_card_has_every_part(runs: tuple[Path, Path, int]) -> None:
         "fusion": algorithm,
         "teacher": "random weights; sees fused images of fusion",
         "stage2": f"{algorithm}; distils from teacher",
-        "finish": "all of stage2; distils from teacher",
+        "finish": "all of stage2",
     }
     for name in TESTS:
         section = card.split(f"\n### {name}\n")[1].split("\n#")[0]

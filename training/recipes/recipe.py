@@ -198,7 +198,8 @@ class Finish:
 
     augmentation: as a camera's images are. segmentation: a loss without the class weights that
     rare classes needed to be learned, which make too many pixels theirs. There are no auxiliary
-    terms: no model file holds their heads.
+    terms, since no model file holds their heads, and no distillation: the network is past what
+    its teacher knows.
     """
 
     optimisation: Optimisation

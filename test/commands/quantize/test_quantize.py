@@ -194,7 +194,9 @@ def test_parts_that_int8_does_not_make_faster_are_kept(quantized: Path, monkeypa
         """Twice as long in int8, but for one part, which takes half."""
         in_int8 = graph is model
         return [
-            OperationTime(name, "Convolution", 0.5 + in_int8 * (-0.25 if name == fast else 1))
+            OperationTime(
+                name, "Convolution", 0.5 + in_int8 * (-0.25 if name == fast else 1), name, "f32"
+            )
             for name in int8.parts(model)
             for _ in range(2)
         ]
